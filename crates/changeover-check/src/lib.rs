@@ -1,0 +1,1 @@
+//! Judges a run: events and history in, verdict out. Pure.

@@ -1,0 +1,1 @@
+//! The changeover binary: arguments, configuration, exit codes.

@@ -1,0 +1,1 @@
+//! The words of Changeover as data: versions, catalogs, plans, events, histories, verdicts.

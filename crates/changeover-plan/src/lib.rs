@@ -1,0 +1,1 @@
+//! Turns a catalog, a strategy and a seed into a plan. Pure.

@@ -1,0 +1,1 @@
+//! The reference database: a small, honest SQL database that is upgraded the way Materialize is.

@@ -1,0 +1,1 @@
+//! Executes a plan: hand-over driver, front door, lanes, workload. Emits events.

@@ -1,0 +1,1 @@
+//! What people read: terminal, tables, JSON. Consumes events and verdicts only.

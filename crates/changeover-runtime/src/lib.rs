@@ -1,0 +1,1 @@
+//! Where instances run: one trait, and the runtimes behind it.
