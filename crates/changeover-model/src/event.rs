@@ -1,0 +1,402 @@
+//! `events.jsonl`: what the executor did and saw, in order.
+//!
+//! The first line is a [`Header`]. Each action of the executor is two events: `…-intent`, written before it is done,
+//! and `…-done`. What is merely seen is one event. Readers ignore keys and events they do not know.
+
+use crate::format::Kind;
+use crate::plan::Timeout;
+use crate::version::PathVersion;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The first line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// `changeover.events/1`.
+    pub format: String,
+    /// The moment at which `at` is 0, RFC 3339.
+    pub clock_zero: String,
+}
+
+impl Header {
+    /// The header of a run whose clock was zero at that moment.
+    pub fn new(clock_zero: impl Into<String>) -> Self {
+        Header {
+            format: Kind::Events.mark(),
+            clock_zero: clock_zero.into(),
+        }
+    }
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// 1, 2, 3… without a gap.
+    pub seq: u64,
+    /// Nanoseconds since the run's zero; stamped once, by the producer.
+    pub at: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+    /// The step it belongs to; 0 for the start of the first service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    /// The instance it is about: its slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<String>,
+    /// The instance it is about: its deploy generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+}
+
+/// The phases of a step. They abut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Spawn → first status answer.
+    Boot,
+    /// → `ReadyToPromote` seen.
+    CatchUp,
+    /// → `IsLeader` seen, the POST included.
+    Promote,
+    /// → a query answers.
+    Bootstrap,
+    /// → the old process is gone.
+    Retire,
+}
+
+impl Phase {
+    /// All phases, in order.
+    pub const ALL: [Phase; 5] = [
+        Phase::Boot,
+        Phase::CatchUp,
+        Phase::Promote,
+        Phase::Bootstrap,
+        Phase::Retire,
+    ];
+
+    /// The stable word.
+    pub fn name(self) -> &'static str {
+        self.timeout().name()
+    }
+
+    /// The deadline of this phase.
+    pub fn timeout(self) -> Timeout {
+        match self {
+            Phase::Boot => Timeout::Boot,
+            Phase::CatchUp => Timeout::CatchUp,
+            Phase::Promote => Timeout::Promote,
+            Phase::Bootstrap => Timeout::Bootstrap,
+            Phase::Retire => Timeout::Retire,
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProcessEnd {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal killed it.
+    Signal(i32),
+}
+
+impl fmt::Display for ProcessEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProcessEnd::Code(code) => write!(f, "exit {code}"),
+            ProcessEnd::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
+}
+
+/// Why a process is started again in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartReason {
+    /// It asked for it by its exit code.
+    Asked,
+    /// It crashed.
+    Crashed,
+}
+
+/// What came of sending a promotion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PromoteResult {
+    /// 200 `{"result":"Success"}`.
+    Acknowledged,
+    /// Any other answer, as text.
+    Refused(String),
+    /// The connection died, or no answer came: only the status can tell.
+    Lost,
+}
+
+/// What a poll of the status endpoint saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StatusSeen {
+    /// A status of the protocol, by its name.
+    Status(crate::status::DeploymentStatus),
+    /// Refused, reset or empty: restarting, not failing.
+    Unreachable,
+    /// No answer within a request's deadline.
+    Silent,
+    /// An answer that is none of the protocol, as text.
+    Nonsense(String),
+}
+
+impl fmt::Display for StatusSeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StatusSeen::Status(status) => status.fmt(f),
+            StatusSeen::Unreachable => f.write_str("unreachable"),
+            StatusSeen::Silent => f.write_str("silent"),
+            StatusSeen::Nonsense(text) => write!(f, "{text:?}"),
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(
+    tag = "event",
+    rename_all = "kebab-case",
+    rename_all_fields = "snake_case"
+)]
+pub enum EventKind {
+    /// The run begins.
+    RunStarted {
+        /// The run's name.
+        run: String,
+        /// The version of Changeover.
+        changeover: String,
+        /// How many processors it may use.
+        cores: usize,
+    },
+    /// The front door listens.
+    FrontDoorListening {
+        /// Where clients connect.
+        addr: String,
+    },
+    /// A step begins (step 0: the start of the first service).
+    StepStarted {
+        /// The version that leads; absent in step 0.
+        from: Option<PathVersion>,
+        /// The version that shall lead.
+        to: PathVersion,
+    },
+    /// A phase of the step begins; the one before ends at this very moment.
+    PhaseStarted {
+        /// The phase.
+        phase: Phase,
+    },
+    /// The step is over; its last phase ends at this very moment.
+    StepEnded {
+        /// Whether the new service leads, serves, and the old one is gone.
+        completed: bool,
+    },
+    /// A quiet window begins: nothing but load happens in it.
+    QuietWindowStarted,
+    /// The quiet window is over.
+    QuietWindowEnded,
+    /// An instance is about to be spawned.
+    SpawnIntent {
+        /// The program and its arguments.
+        command: Vec<String>,
+    },
+    /// It was spawned.
+    SpawnDone {
+        /// The process.
+        pid: u32,
+    },
+    /// A process is about to be started again in place.
+    RestartIntent {
+        /// Why.
+        reason: RestartReason,
+    },
+    /// It was.
+    RestartDone {
+        /// The new process.
+        pid: u32,
+    },
+    /// A process ended.
+    ProcessEnded {
+        /// How.
+        end: ProcessEnd,
+        /// Whether we ended it.
+        by_us: bool,
+    },
+    /// The status endpoint said something else than before.
+    StatusSeen {
+        /// What it said.
+        seen: StatusSeen,
+        /// How many polls there were since the last such event.
+        polls: u64,
+    },
+    /// The promotion is about to be sent.
+    PromoteIntent {
+        /// 1 for the first time in this step.
+        attempt: u32,
+    },
+    /// It was sent.
+    PromoteDone {
+        /// What came of it.
+        result: PromoteResult,
+    },
+    /// A promotion that was acknowledged, or may have been, did not happen.
+    PromotionLost,
+    /// A query answered on this instance.
+    Serving,
+    /// The version that the instance says it is, asked through the front door.
+    VersionSeen {
+        /// What was planned.
+        expected: String,
+        /// What it said.
+        found: String,
+    },
+    /// The front door is about to be pointed at this instance.
+    SwitchIntent {
+        /// Its SQL address.
+        upstream: String,
+    },
+    /// It was.
+    SwitchDone,
+    /// The clients' tables are about to be created.
+    PrepareIntent,
+    /// They were.
+    PrepareDone,
+    /// Lanes and workload are about to start.
+    LoadIntent,
+    /// They run.
+    LoadDone,
+    /// Lanes and workload are about to end.
+    LoadEndIntent,
+    /// The last operation has ended.
+    LoadEndDone,
+    /// Everything acknowledged is about to be read back.
+    FullReadIntent {
+        /// How many keys.
+        keys: u64,
+    },
+    /// It was read back.
+    FullReadDone {
+        /// How many of the keys could not be read.
+        unread: u64,
+    },
+    /// An instance is about to be stopped.
+    StopIntent {
+        /// Why: `run-over`, `lingered` or `step-failed`.
+        reason: String,
+    },
+    /// It is gone.
+    StopDone,
+    /// Three crashes in a row, none getting further than the one before.
+    CrashLoop {
+        /// The ends, oldest first.
+        ends: Vec<ProcessEnd>,
+        /// The last lines of the instance's log.
+        log: Vec<String>,
+    },
+    /// A deadline passed.
+    DeadlinePassed {
+        /// The phase that waited.
+        phase: Phase,
+        /// How long, in milliseconds.
+        waited_ms: u64,
+        /// What was still missing.
+        missing: String,
+    },
+    /// The step cannot go on.
+    StepFailed {
+        /// Why, in a sentence.
+        reason: String,
+    },
+    /// Something of this run was still there after it.
+    Leftover {
+        /// What.
+        what: String,
+    },
+    /// A person or a signal ended the run.
+    Interrupted {
+        /// The signal's name.
+        signal: String,
+    },
+    /// The run is over.
+    RunEnded,
+    /// An event of a newer writer.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Event {
+    /// Reads a line after the first.
+    ///
+    /// # Errors
+    ///
+    /// When it is no event.
+    pub fn parse(line: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(line)
+    }
+
+    /// The event as one line, without the newline.
+    pub fn to_line(&self) -> String {
+        serde_json::to_string(self).expect("an event holds nothing that JSON cannot")
+    }
+
+    /// Whether it announces an action, and so must be on disk before the action.
+    pub fn is_intent(&self) -> bool {
+        matches!(
+            self.kind,
+            EventKind::SpawnIntent { .. }
+                | EventKind::RestartIntent { .. }
+                | EventKind::PromoteIntent { .. }
+                | EventKind::SwitchIntent { .. }
+                | EventKind::PrepareIntent
+                | EventKind::LoadIntent
+                | EventKind::LoadEndIntent
+                | EventKind::FullReadIntent { .. }
+                | EventKind::StopIntent { .. }
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::DeploymentStatus;
+
+    #[test]
+    fn an_event_is_one_line_that_can_be_read_back() {
+        let event = Event {
+            seq: 7,
+            at: 12,
+            kind: EventKind::StatusSeen {
+                seen: StatusSeen::Status(DeploymentStatus::IsLeader),
+                polls: 3,
+            },
+            step: Some(1),
+            slot: Some("mz_2".to_owned()),
+            generation: Some(1),
+        };
+        let line = event.to_line();
+        assert_eq!(
+            line,
+            r#"{"seq":7,"at":12,"event":"status-seen","seen":{"status":"IsLeader"},"polls":3,"step":1,"slot":"mz_2","generation":1}"#
+        );
+        assert_eq!(Event::parse(&line).unwrap(), event);
+    }
+
+    #[test]
+    fn events_and_keys_of_a_newer_writer_are_tolerated() {
+        let event = Event::parse(r#"{"seq":1,"at":2,"event":"comet-seen","tail":true}"#).unwrap();
+        assert_eq!(event.kind, EventKind::Unknown);
+    }
+}

@@ -1,0 +1,304 @@
+//! `history.jsonl`: every client operation with its times and outcome.
+//!
+//! One JSON object a line; the first is a [`Header`]. Other tools may write this format, so reading ignores unknown
+//! keys. Times are nanoseconds since the run's zero on one clock.
+
+use crate::format::{FormatError, Kind};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt;
+
+/// The first line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// `changeover.history/1`.
+    pub format: String,
+    /// The model of the operations, or `mixed` when every operation names its own.
+    pub model: String,
+}
+
+impl Header {
+    /// The header of a history of one model.
+    pub fn new(model: &str) -> Self {
+        Header {
+            format: Kind::History.mark(),
+            model: model.to_owned(),
+        }
+    }
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Acknowledged.
+    Ok,
+    /// Certainly without effect.
+    Fail,
+    /// It may or may not have taken effect. Never rounded off to `fail`.
+    Unknown,
+}
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Op {
+    /// Adds an element to a set, or to a counter.
+    Add,
+    /// Reads.
+    Read,
+    /// Writes a register.
+    Write,
+    /// Compares and swaps a register.
+    Cas,
+    /// Runs a transaction of appends and reads.
+    Txn,
+    /// Moves money.
+    Transfer,
+    /// TCP connect, startup, `ReadyForQuery`; belongs to no model.
+    Connect,
+}
+
+/// The class of a lane's operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// Reads.
+    Read,
+    /// Writes.
+    Write,
+    /// Connects.
+    Connect,
+}
+
+impl Class {
+    /// The stable word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Read => "read",
+            Class::Write => "write",
+            Class::Connect => "connect",
+        }
+    }
+}
+
+/// How an operation's connection came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connection {
+    /// A connection that the client keeps.
+    Held,
+    /// A new connection for this operation.
+    New,
+    /// Straight to an instance, past the front door.
+    Direct,
+}
+
+impl Connection {
+    /// The stable word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Connection::Held => "held",
+            Connection::New => "new",
+            Connection::Direct => "direct",
+        }
+    }
+}
+
+/// Who sent an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// A lane: it measures availability.
+    Lane,
+    /// The workload: it is judged for correctness.
+    Workload,
+    /// A direct observer of one instance.
+    Observer,
+    /// The comparison of everything acknowledged, after each promotion and at the end.
+    FullRead,
+}
+
+/// The kind of an error, coarse enough to count by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+    /// The connection was refused.
+    Refused,
+    /// The connection died.
+    Reset,
+    /// No answer in time.
+    Timeout,
+    /// SQLSTATE 25006.
+    ReadOnly,
+    /// The server said that it was fenced.
+    Fenced,
+    /// The harness did not send it: too many in flight.
+    NotSent,
+    /// An answer that cannot be right, such as a row of another shape.
+    WrongAnswer,
+    /// Another error of the server.
+    Other,
+}
+
+/// An error, with the server's code if it sent one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpError {
+    /// Its kind.
+    pub kind: ErrorKind,
+    /// The SQLSTATE, five characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+}
+
+/// One client operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Who has at most one operation in flight; a new number after an `unknown`.
+    pub process: u64,
+    /// What it does.
+    pub op: Op,
+    /// The model, in a `mixed` history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The object it works on.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// What is written.
+    #[serde(default)]
+    pub value: Value,
+    /// What came back.
+    #[serde(default)]
+    pub result: Value,
+    /// When it was sent, in nanoseconds.
+    pub invoke: u64,
+    /// When the answer was there; `None` for `unknown`.
+    #[serde(rename = "return", default)]
+    pub returned: Option<u64>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The stable client; session guarantees are judged by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<u64>,
+    /// Who sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// A lane operation's class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// A lane or observer operation's kind of connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
+    /// When the schedule wanted it sent, in nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intended: Option<u64>,
+    /// How late the harness itself was with it, in nanoseconds; waiting for a client that the target keeps busy is
+    /// not the harness's fault and not in here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lateness: Option<u64>,
+    /// A direct observer's instance: its slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<String>,
+    /// A direct observer's instance: its deploy generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// Why it did not end `ok`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<OpError>,
+    /// When it ended in whatever way, in nanoseconds; also for `unknown`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<u64>,
+}
+
+/// A line that is no operation or header.
+#[derive(Debug)]
+pub enum HistoryError {
+    /// Not the JSON object it must be.
+    Json(serde_json::Error),
+    /// The header's format mark.
+    Format(FormatError),
+    /// An answer before the question.
+    ReturnBeforeInvoke {
+        /// When it was sent.
+        invoke: u64,
+        /// When it is said to have returned.
+        returned: u64,
+    },
+}
+
+impl fmt::Display for HistoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HistoryError::Json(error) => write!(f, "{error}"),
+            HistoryError::Format(error) => write!(f, "{error}"),
+            HistoryError::ReturnBeforeInvoke { invoke, returned } => {
+                write!(f, "\"return\" {returned} is before \"invoke\" {invoke}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for HistoryError {}
+
+impl Header {
+    /// Reads the first line.
+    ///
+    /// # Errors
+    ///
+    /// When it is no header, or one of another kind or major version.
+    pub fn parse(line: &str) -> Result<Self, HistoryError> {
+        let header: Header = serde_json::from_str(line).map_err(HistoryError::Json)?;
+        Kind::History
+            .accept(&header.format)
+            .map_err(HistoryError::Format)?;
+        Ok(header)
+    }
+}
+
+impl Operation {
+    /// Reads a line after the first.
+    ///
+    /// # Errors
+    ///
+    /// When it is no operation, or one that returned before it was sent.
+    pub fn parse(line: &str) -> Result<Self, HistoryError> {
+        let operation: Operation = serde_json::from_str(line).map_err(HistoryError::Json)?;
+        match operation.returned {
+            Some(returned) if returned < operation.invoke => {
+                Err(HistoryError::ReturnBeforeInvoke {
+                    invoke: operation.invoke,
+                    returned,
+                })
+            }
+            _ => Ok(operation),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_the_example_of_the_contract() {
+        let line = r#"{"process":3,"op":"write","key":"k1","value":17,"result":null,"invoke":1200345,"return":1203345,"outcome":"ok","later":1}"#;
+        let operation = Operation::parse(line).unwrap();
+        assert_eq!(operation.process, 3);
+        assert_eq!(operation.returned, Some(1_203_345));
+        assert_eq!(operation.value, 17);
+        let line = r#"{"process":3,"op":"read","invoke":5,"return":4,"outcome":"ok"}"#;
+        assert_eq!(
+            Operation::parse(line).unwrap_err().to_string(),
+            "\"return\" 4 is before \"invoke\" 5"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(line in any::<String>()) {
+            let _ = Operation::parse(&line);
+            let _ = Header::parse(&line);
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! `plan.json`: everything that is decided about a rehearsal before it starts.
+
+use crate::check::{Check, Severity};
+use crate::format::Kind;
+use crate::service::ServiceArgs;
+use crate::version::PathVersion;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A plan. The executor makes no choices: what is not in here does not vary, save where secrets and machine paths
+/// keep out of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// `changeover.plan/1`.
+    pub format: String,
+    /// The target's name.
+    pub target: String,
+    /// The runtime's name.
+    pub runtime: String,
+    /// How the path was drawn: `linear`, `direct` or `versions`.
+    pub strategy: String,
+    /// The seed of everything random, an integer or `str:TEXT`.
+    pub seed: String,
+    /// The generator behind the seed.
+    pub rng: String,
+    /// The upgrade path, oldest first.
+    pub path: Vec<PathVersion>,
+    /// The services, one for each version of the path.
+    pub services: Vec<ServiceArgs>,
+    /// The steps, one less than the services.
+    pub steps: Vec<StepPlan>,
+    /// What clients do.
+    pub workload: WorkloadPlan,
+    /// Deadlines in milliseconds, by the names in [`Timeout::ALL`].
+    pub timeouts_ms: BTreeMap<String, u64>,
+    /// Limits in milliseconds, by the names in [`BUDGETS`].
+    pub budgets: BTreeMap<String, f64>,
+    /// The kind of metadata store; its address is no part of the plan.
+    pub metadata_store: String,
+    /// Arguments that every instance gets besides its own. `{run_dir}`, `{slot}` and `{generation}` stand for what
+    /// they say.
+    pub instance_args: Vec<String>,
+    /// The rule sets that allowed the hops.
+    pub rules: Vec<String>,
+    /// Faults between the steps; none can be planned yet.
+    pub faults: Vec<String>,
+    /// The point at which the upgrade is called off; none can be planned yet.
+    pub abort_at: Option<String>,
+    /// How many times the plan is run.
+    pub repeat: u32,
+    /// Whether versions are restarted instead of upgraded, as a control.
+    pub control: bool,
+    /// What planning found, for instance a hop that a rule set refuses.
+    pub findings: Vec<PlanFinding>,
+}
+
+/// One step: one hop of the path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepPlan {
+    /// 1 for the first.
+    pub number: u32,
+    /// The version that leads before.
+    pub from: PathVersion,
+    /// The version that leads after.
+    pub to: PathVersion,
+    /// The new service's slot.
+    pub service: String,
+    /// The previous service's slot.
+    pub previous_service: String,
+    /// The new service's deploy generation.
+    pub deploy_generation: u64,
+}
+
+/// What clients do during the rehearsal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadPlan {
+    /// The models, for instance `set`.
+    pub models: Vec<String>,
+    /// Operations a second over all clients, at least 1; the lanes come on top.
+    pub rate: u32,
+    /// How many clients share the rate, at least 1.
+    pub clients: u32,
+    /// The lanes' interval in milliseconds, at least 1.
+    pub probe_interval_ms: u64,
+    /// The seed that makes operation n of client c a pure function.
+    pub seed: String,
+}
+
+/// Something planning found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanFinding {
+    /// The check.
+    pub check: Check,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The step it is about.
+    pub step: Option<u32>,
+    /// What was found, in a sentence.
+    pub message: String,
+}
+
+/// The budgets there are: the longest gap of a class, in milliseconds.
+pub const BUDGETS: [&str; 3] = ["write-gap", "read-gap", "connect-gap"];
+
+/// A deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timeout {
+    /// From the spawn to the first status answer.
+    Boot,
+    /// From there to `ReadyToPromote`.
+    CatchUp,
+    /// From the promotion to `IsLeader`.
+    Promote,
+    /// From there to an answered query.
+    Bootstrap,
+    /// From there to the old process's own end.
+    Retire,
+    /// One client operation.
+    Operation,
+}
+
+impl Timeout {
+    /// All deadlines, with the names they have in a plan.
+    pub const ALL: [(Timeout, &'static str); 6] = [
+        (Timeout::Boot, "boot"),
+        (Timeout::CatchUp, "catch-up"),
+        (Timeout::Promote, "promote"),
+        (Timeout::Bootstrap, "bootstrap"),
+        (Timeout::Retire, "retire"),
+        (Timeout::Operation, "operation"),
+    ];
+
+    /// The name in a plan.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+}
+
+/// Why a plan is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanError {
+    /// Where: a key of the plan, such as `services[1].deploy_generation`, or a line of the file.
+    pub at: String,
+    /// What is wrong, and what would be right.
+    pub problem: String,
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.problem)
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+impl Plan {
+    /// Reads a plan and checks that it can be run.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no plan of a known major version, or one that makes no sense.
+    pub fn parse(text: &str) -> Result<Self, PlanError> {
+        let error = |at: &str, problem: String| PlanError {
+            at: at.to_owned(),
+            problem,
+        };
+        // The mark first: a newer plan may have keys this build does not know, and should be told apart by its age.
+        #[derive(Deserialize)]
+        struct Mark {
+            format: String,
+        }
+        let at_line = |e: serde_json::Error| {
+            let what = if e.is_eof() {
+                "the file ends too early: it is truncated".to_owned()
+            } else {
+                strip_position(&e.to_string())
+            };
+            error(&format!("line {}, column {}", e.line(), e.column()), what)
+        };
+        let mark: Mark = serde_json::from_str(text).map_err(at_line)?;
+        Kind::Plan
+            .accept(&mark.format)
+            .map_err(|e| error("format", e.to_string()))?;
+        let plan: Plan = serde_json::from_str(text).map_err(at_line)?;
+        plan.validate()?;
+        Ok(plan)
+    }
+
+    /// The plan as the file holds it: pretty-printed JSON and a newline.
+    pub fn to_json(&self) -> String {
+        let mut text =
+            serde_json::to_string_pretty(self).expect("a plan holds nothing that JSON cannot");
+        text.push('\n');
+        text
+    }
+
+    /// A deadline, in milliseconds.
+    pub fn timeout_ms(&self, timeout: Timeout) -> u64 {
+        self.timeouts_ms[timeout.name()]
+    }
+
+    /// Checks what the types cannot say.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that makes no sense.
+    pub fn validate(&self) -> Result<(), PlanError> {
+        let refuse = |at: String, problem: String| Err(PlanError { at, problem });
+        if self.path.is_empty() {
+            return refuse("path".into(), "the upgrade path is empty".into());
+        }
+        if self.services.len() != self.path.len() {
+            return refuse(
+                "services".into(),
+                format!(
+                    "{} services for a path of {} versions; there must be one for each",
+                    self.services.len(),
+                    self.path.len()
+                ),
+            );
+        }
+        for (index, pair) in self.services.windows(2).enumerate() {
+            let at = |field| format!("services[{}].{field}", index + 1);
+            if pair[1].name == pair[0].name {
+                return refuse(
+                    at("name"),
+                    format!(
+                        "slot {} twice in a row; neighbouring services take different slots",
+                        pair[1].name
+                    ),
+                );
+            }
+            if pair[1].deploy_generation <= pair[0].deploy_generation {
+                return refuse(
+                    at("deploy_generation"),
+                    format!(
+                        "generation {} after {}; each must be higher than the one before",
+                        pair[1].deploy_generation, pair[0].deploy_generation
+                    ),
+                );
+            }
+        }
+        if let Some((index, service)) = self
+            .services
+            .iter()
+            .enumerate()
+            .find(|(_, s)| !is_slot(&s.name))
+        {
+            return refuse(
+                format!("services[{index}].name"),
+                format!(
+                    "{:?} is no slot name; letters, digits, - and _ only",
+                    service.name
+                ),
+            );
+        }
+        if self.steps.len() + 1 != self.services.len() {
+            return refuse(
+                "steps".into(),
+                format!(
+                    "{} steps for {} services; there must be one between each two",
+                    self.steps.len(),
+                    self.services.len()
+                ),
+            );
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            let (old, new) = (&self.services[index], &self.services[index + 1]);
+            let expected = StepPlan {
+                number: u32::try_from(index + 1).unwrap_or(u32::MAX),
+                from: self.path[index].clone(),
+                to: self.path[index + 1].clone(),
+                service: new.name.clone(),
+                previous_service: old.name.clone(),
+                deploy_generation: new.deploy_generation,
+            };
+            if *step != expected {
+                return refuse(
+                    format!("steps[{index}]"),
+                    format!(
+                        "does not agree with path and services; expected {}",
+                        serde_json::to_string(&expected).unwrap_or_default()
+                    ),
+                );
+            }
+        }
+        self.validate_load()
+    }
+
+    fn validate_load(&self) -> Result<(), PlanError> {
+        let refuse = |at: String, problem: String| Err(PlanError { at, problem });
+        let workload = &self.workload;
+        let positive = [
+            ("workload.rate", u64::from(workload.rate)),
+            ("workload.clients", u64::from(workload.clients)),
+            ("workload.probe_interval_ms", workload.probe_interval_ms),
+            ("repeat", u64::from(self.repeat)),
+        ];
+        for (at, value) in positive {
+            if value == 0 {
+                return refuse(at.into(), "is 0; it must be at least 1".into());
+            }
+        }
+        for model in &workload.models {
+            if model != "set" {
+                return refuse(
+                    "workload.models".into(),
+                    format!("unknown model {model:?}; known: set"),
+                );
+            }
+        }
+        for (_, name) in Timeout::ALL {
+            match self.timeouts_ms.get(name) {
+                None => {
+                    return refuse("timeouts_ms".into(), format!("{name:?} is missing"));
+                }
+                Some(0) => {
+                    return refuse(
+                        format!("timeouts_ms.{name}"),
+                        "is 0; it must be at least 1".into(),
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+        let known_timeout = |name: &String| Timeout::ALL.iter().any(|(_, n)| n == name);
+        if let Some(name) = self.timeouts_ms.keys().find(|n| !known_timeout(n)) {
+            return refuse("timeouts_ms".into(), format!("unknown timeout {name:?}"));
+        }
+        for (name, limit) in &self.budgets {
+            if !BUDGETS.contains(&name.as_str()) {
+                return refuse(
+                    "budgets".into(),
+                    format!("unknown budget {name:?}; known: {}", BUDGETS.join(", ")),
+                );
+            }
+            if !limit.is_finite() || *limit <= 0.0 {
+                return refuse(
+                    format!("budgets.{name}"),
+                    format!("{limit} is no limit; it must be more than 0 ms"),
+                );
+            }
+        }
+        if !self.faults.is_empty() {
+            return refuse(
+                "faults".into(),
+                "faults cannot be planned by this version of Changeover; remove them".into(),
+            );
+        }
+        if self.abort_at.is_some() {
+            return refuse(
+                "abort_at".into(),
+                "calling off cannot be planned by this version of Changeover; set it to null"
+                    .into(),
+            );
+        }
+        if self.repeat != 1 || self.control {
+            return refuse(
+                "repeat".into(),
+                "this version of Changeover runs a plan once and without control; set repeat to 1 and control to false".into(),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// A slot names files and processes, so it must be tame.
+fn is_slot(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 64
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+}
+
+/// serde_json ends its messages with ` at line L column C`, which we say first.
+fn strip_position(message: &str) -> String {
+    match message.rfind(" at line ") {
+        Some(at) => message[..at].to_owned(),
+        None => message.to_owned(),
+    }
+}

@@ -1,0 +1,200 @@
+//! `verdict.json`: the judgement of a run.
+
+use crate::check::{Check, Severity};
+use crate::event::Phase;
+use crate::history::{Class, Connection};
+use crate::version::PathVersion;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt;
+
+/// The judgement of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// `changeover.verdict/1`.
+    pub format: String,
+    /// Pass, fail or inconclusive.
+    pub outcome: VerdictOutcome,
+    /// Why it is not a pass, a sentence each; empty for a pass.
+    pub reasons: Vec<String>,
+    /// The run's name.
+    pub run: String,
+    /// The plan's seed.
+    pub seed: String,
+    /// The plan's target.
+    pub target: String,
+    /// The plan's runtime.
+    pub runtime: String,
+    /// The plan's path.
+    pub path: Vec<PathVersion>,
+    /// What clients saw, step by step.
+    pub steps: Vec<StepReport>,
+    /// What the checks found, most severe first.
+    pub findings: Vec<Finding>,
+    /// The budgets and what was measured against them.
+    pub budgets: Vec<BudgetReport>,
+    /// How many operations there were.
+    pub operations: OperationCounts,
+    /// The command that runs the same plan again.
+    pub reproduce: String,
+}
+
+/// The word of a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerdictOutcome {
+    /// Nobody noticed beyond the budgets.
+    Pass,
+    /// A finding of severity error.
+    Fail,
+    /// A reason for doubt, and nothing proven.
+    Inconclusive,
+}
+
+impl fmt::Display for VerdictOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            VerdictOutcome::Pass => "pass",
+            VerdictOutcome::Fail => "fail",
+            VerdictOutcome::Inconclusive => "inconclusive",
+        })
+    }
+}
+
+/// One step as clients saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepReport {
+    /// 1 for the first.
+    pub number: u32,
+    /// The version that led before.
+    pub from: PathVersion,
+    /// The version that led after.
+    pub to: PathVersion,
+    /// The new service's slot.
+    pub service: String,
+    /// The new service's deploy generation.
+    pub deploy_generation: u64,
+    /// The phases that were reached, in order.
+    pub phases: Vec<PhaseReport>,
+    /// The gaps, a row a lane.
+    pub gaps: Vec<GapReport>,
+    /// How old the answers of reads were.
+    pub freshness: FreshnessReport,
+    /// Latencies of the lanes, before, during and after.
+    pub latency: Vec<LatencyReport>,
+}
+
+/// How long a phase took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PhaseReport {
+    /// The phase.
+    pub name: Phase,
+    /// Its length in milliseconds; `None` if it did not end.
+    pub ms: Option<f64>,
+}
+
+/// The gaps of one lane in one step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GapReport {
+    /// The lane's class.
+    pub class: Class,
+    /// The lane's kind of connection.
+    pub connection: Connection,
+    /// The longest span without a success, in milliseconds, whether it counts as a gap or not; `None` without
+    /// any success to measure from.
+    pub longest_ms: Option<f64>,
+    /// The sum of all that count as gaps, in milliseconds.
+    pub total_ms: f64,
+    /// How many count as gaps.
+    pub count: u64,
+    /// How finely `longest_ms` was measured, in milliseconds.
+    pub resolution_ms: f64,
+}
+
+/// The freshness lag of reads in a step, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FreshnessReport {
+    /// The median.
+    pub p50_ms: Option<f64>,
+    /// The largest.
+    pub max_ms: Option<f64>,
+}
+
+/// A part of a step, for latencies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// The quiet window before.
+    Before,
+    /// Between the two quiet windows.
+    During,
+    /// The quiet window after.
+    After,
+}
+
+/// Latencies of successes of one class, both kinds of connection, from the intended send, in milliseconds.
+/// Percentiles from too few samples are `None`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LatencyReport {
+    /// The class.
+    pub class: Class,
+    /// The part of the step.
+    pub when: When,
+    /// The median.
+    pub p50_ms: Option<f64>,
+    /// The 99th percentile.
+    pub p99_ms: Option<f64>,
+    /// The largest.
+    pub max_ms: Option<f64>,
+}
+
+/// One thing that a check found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The check.
+    pub check: Check,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The step, if it belongs to one.
+    pub step: Option<u32>,
+    /// What was found, in a sentence.
+    pub message: String,
+    /// The operations, events or log lines that show it.
+    pub evidence: Value,
+}
+
+/// A budget and what was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BudgetReport {
+    /// Its name, such as `write-gap`.
+    pub name: String,
+    /// The limit, in milliseconds.
+    pub limit_ms: f64,
+    /// The longest span of that class in any step, in milliseconds.
+    pub measured_ms: Option<f64>,
+    /// Whether it was kept.
+    pub outcome: VerdictOutcome,
+}
+
+/// How many operations of workload and lanes there were.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationCounts {
+    /// All.
+    pub total: u64,
+    /// Acknowledged.
+    pub ok: u64,
+    /// Certainly without effect.
+    pub fail: u64,
+    /// Perhaps with effect.
+    pub unknown: u64,
+}
+
+impl Verdict {
+    /// The verdict as the file holds it: pretty-printed JSON and a newline.
+    pub fn to_json(&self) -> String {
+        let mut text =
+            serde_json::to_string_pretty(self).expect("a verdict holds nothing that JSON cannot");
+        text.push('\n');
+        text
+    }
+}
