@@ -1,1 +1,4 @@
-//! Executes a plan: hand-over driver, front door, lanes, workload. Emits events.
+//! Executes a plan: the hand-over driver, the front door, the clients. Emits events and operations, judges nothing.
+
+pub mod clock;
+pub mod record;

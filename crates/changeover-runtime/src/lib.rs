@@ -1,1 +1,113 @@
 //! Where instances run: one trait, and the runtimes behind it.
+//!
+//! A runtime starts *instances* and reports how their processes end. It judges nothing: whether an end asks for a
+//! restart, is a fence or a crash is the driver's business.
+
+use async_trait::async_trait;
+use changeover_model::event::ProcessEnd;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What an instance is started with.
+#[derive(Debug, Clone)]
+pub struct InstanceSpec {
+    /// The slot, such as `mz_1`.
+    pub slot: String,
+    /// The deploy generation.
+    pub generation: u64,
+    /// Program and arguments; no shell.
+    pub command: Vec<String>,
+    /// Environment variables on top of what the runtime passes on.
+    pub env: BTreeMap<String, String>,
+    /// Where it will answer SQL.
+    pub sql_addr: SocketAddr,
+    /// Where it will answer the leader API.
+    pub http_addr: SocketAddr,
+    /// Where its output goes; appended to.
+    pub log: PathBuf,
+}
+
+/// The end of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// How it ended.
+    pub end: ProcessEnd,
+    /// Whether a call of [`Instance::stop`] ended it.
+    pub by_us: bool,
+}
+
+/// Why a runtime could not do something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuntimeError {
+    /// What was tried, on what, what happened and what to do: one sentence.
+    pub message: String,
+}
+
+impl RuntimeError {
+    /// An error with this sentence.
+    pub fn new(message: impl Into<String>) -> Self {
+        RuntimeError {
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for RuntimeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for RuntimeError {}
+
+/// Where instances run.
+#[async_trait]
+pub trait Runtime: Send + Sync {
+    /// Two addresses, for SQL and for the leader API, that nobody listens on.
+    ///
+    /// # Errors
+    ///
+    /// When there are none to be had.
+    async fn reserve_addresses(&self) -> Result<(SocketAddr, SocketAddr), RuntimeError>;
+
+    /// Starts an instance's first process.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started.
+    async fn spawn(&self, spec: InstanceSpec) -> Result<Box<dyn Instance>, RuntimeError>;
+
+    /// What of this run is still there. After every instance was stopped it should be nothing; what is found is
+    /// removed.
+    async fn sweep(&self) -> Vec<String>;
+}
+
+/// One generation of a service in a slot. Dropping it ends its process the hard way.
+#[async_trait]
+pub trait Instance: Send {
+    /// What it was started with.
+    fn spec(&self) -> &InstanceSpec;
+
+    /// The process that runs now or ran last.
+    fn pid(&self) -> u32;
+
+    /// Waits until the present process has ended. Cancel-safe; once it has ended, answers at once until
+    /// [`Instance::restart`].
+    async fn ended(&mut self) -> Ended;
+
+    /// Starts a process again in place, with the same addresses, log and data.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started.
+    async fn restart(&mut self) -> Result<(), RuntimeError>;
+
+    /// Ends the process: softly, and after `grace` the hard way. Returns how it ended; at once if it already had.
+    async fn stop(&mut self, grace: Duration) -> Ended;
+
+    /// The last `lines` lines of its log, made harmless for a terminal.
+    fn log_tail(&self, lines: usize) -> Vec<String>;
+}

@@ -1,0 +1,88 @@
+//! The recorder: the one place where events and operations get their time and leave the executor.
+
+use crate::clock::Clock;
+use changeover_model::event::{Event, EventKind};
+use changeover_model::history::Operation;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Takes events and operations, in the order of their stamps. Called from many tasks, one at a time; must be quick.
+pub trait Sink: Send {
+    /// An event; an intent must be durable when this returns.
+    fn event(&mut self, event: &Event);
+    /// An operation that has ended.
+    fn operation(&mut self, operation: &Operation);
+}
+
+/// Whom an event is about.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// The step.
+    pub step: Option<u32>,
+    /// The instance's slot.
+    pub slot: Option<String>,
+    /// The instance's generation.
+    pub generation: Option<u64>,
+}
+
+/// Stamps and hands out what happens. Cheap to clone.
+#[derive(Clone)]
+pub struct Recorder {
+    clock: Clock,
+    shared: Arc<Mutex<Shared>>,
+    processes: Arc<AtomicU64>,
+}
+
+struct Shared {
+    sink: Box<dyn Sink>,
+    seq: u64,
+}
+
+impl Recorder {
+    /// A recorder that hands everything to `sink`.
+    pub fn new(clock: Clock, sink: Box<dyn Sink>) -> Self {
+        Recorder {
+            clock,
+            shared: Arc::new(Mutex::new(Shared { sink, seq: 0 })),
+            processes: Arc::new(AtomicU64::new(0)),
+        }
+    }
+
+    /// The run's clock.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// A process number nobody has had.
+    pub fn new_process(&self) -> u64 {
+        self.processes.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Records an event now. Returns its stamp.
+    pub fn event(&self, about: &About, kind: EventKind) -> u64 {
+        let mut shared = self.lock();
+        // Stamped under the lock: sequence and time agree.
+        let at = self.clock.now();
+        shared.seq += 1;
+        let event = Event {
+            seq: shared.seq,
+            at,
+            kind,
+            step: about.step,
+            slot: about.slot.clone(),
+            generation: about.generation,
+        };
+        shared.sink.event(&event);
+        at
+    }
+
+    /// Records an operation that has ended.
+    pub fn operation(&self, operation: &Operation) {
+        self.lock().sink.operation(operation);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {
+        // A sink that panicked once is still the only place the evidence can go.
+        self.shared.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
