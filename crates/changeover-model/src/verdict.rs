@@ -187,6 +187,9 @@ pub struct OperationCounts {
     pub fail: u64,
     /// Perhaps with effect.
     pub unknown: u64,
+    /// Acknowledged writes among them; absent in verdicts written before this was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged_writes: Option<u64>,
 }
 
 impl Verdict {
