@@ -174,8 +174,10 @@ impl Plan {
         struct Mark {
             format: String,
         }
+        // Cut behind the point of `1000.0`, the file ends in what the parser calls an invalid number.
+        let ends_in_a_point = text.ends_with('.');
         let at_line = |e: serde_json::Error| {
-            let what = if e.is_eof() {
+            let what = if e.is_eof() || (e.is_syntax() && ends_in_a_point) {
                 "the file ends too early: it is truncated".to_owned()
             } else {
                 strip_position(&e.to_string())

@@ -1,1 +1,18 @@
-//! Turns a catalog, a strategy and a seed into a plan. Pure.
+//! Turns a catalog, a strategy and a seed into a plan.
+//!
+//! Everything here is pure and synchronous: the same request, target and catalog give the same plan, byte for byte.
+//! This crate knows no clock, no file, no socket and no source of randomness; what is random later comes from the
+//! seed that the caller hands in.
+
+mod error;
+mod path;
+mod planner;
+mod request;
+mod seed;
+pub mod tree;
+
+pub use error::PlanRequestError;
+pub use path::parse_versions;
+pub use planner::{RUNTIMES, known_runtime, plan};
+pub use request::{Request, Strategy};
+pub use seed::{DEFAULT_SEED, Seed};

@@ -1,0 +1,115 @@
+//! Seeds: the one a person gives, and those derived from it by name.
+
+use crate::error::PlanRequestError;
+use std::fmt;
+use std::str::FromStr;
+
+/// The seed of a plan in which nothing is drawn.
+///
+/// A fixed one, because two plans from the same request shall be the same bytes.
+pub const DEFAULT_SEED: &str = "1";
+
+/// A seed in its normal form: an integer of any size, or `str:TEXT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seed {
+    text: String,
+}
+
+impl Seed {
+    /// A seed for one kind of decision, 16 hexadecimal digits.
+    ///
+    /// It depends on this seed and on the name only. So a kind of decision that is added later, under a name of its
+    /// own, leaves all the others as they were.
+    pub fn derive(&self, name: &str) -> String {
+        // FNV-1a, 64 bits (Fowler, Noll, Vo), over "seed NUL name"; NUL is in no seed, so the two cannot run into
+        // each other. The finaliser of SplitMix64 spreads the result, as FNV's high bits are weak for short texts.
+        let hash = self
+            .text
+            .bytes()
+            .chain([0])
+            .chain(name.bytes())
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+            });
+        let z = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        format!("{:016x}", z ^ (z >> 31))
+    }
+}
+
+impl FromStr for Seed {
+    type Err = PlanRequestError;
+
+    fn from_str(input: &str) -> Result<Self, PlanRequestError> {
+        let refuse = || PlanRequestError::Seed {
+            seed: input.to_owned(),
+        };
+        if let Some(text) = input.strip_prefix("str:") {
+            // A seed is printed in commands that people copy.
+            if text.chars().any(char::is_control) {
+                return Err(refuse());
+            }
+            return Ok(Seed {
+                text: input.to_owned(),
+            });
+        }
+        let (sign, digits) = match input.strip_prefix('-') {
+            Some(digits) => ("-", digits),
+            None => ("", input),
+        };
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(refuse());
+        }
+        // One number, one spelling: 007 and 7 shall give the same plan.
+        let text = match digits.trim_start_matches('0') {
+            "" => "0".to_owned(),
+            digits => format!("{sign}{digits}"),
+        };
+        Ok(Seed { text })
+    }
+}
+
+impl fmt::Display for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seed(text: &str) -> Seed {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_integer_has_one_spelling_and_a_text_is_kept() {
+        assert_eq!(seed("007").to_string(), "7");
+        assert_eq!(seed("-0").to_string(), "0");
+        assert_eq!(seed("-12").to_string(), "-12");
+        let huge = "123456789012345678901234567890";
+        assert_eq!(seed(huge).to_string(), huge);
+        assert_eq!(seed("str:007").to_string(), "str:007");
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in ["", "-", "1.5", "+1", "forty-two", "0x10", "str:a\nb"] {
+            let error = text.parse::<Seed>().unwrap_err().to_string();
+            assert!(error.contains("neither an integer nor str:TEXT"), "{error}");
+        }
+    }
+
+    #[test]
+    fn derived_seeds_differ_by_seed_and_by_name_and_never_move() {
+        // The value is part of the contract: a plan made today and one made tomorrow are the same bytes.
+        assert_eq!(seed("1").derive("workload"), "3996cb84ac6f14c8");
+        assert_ne!(seed("1").derive("workload"), seed("2").derive("workload"));
+        assert_ne!(seed("1").derive("workload"), seed("1").derive("path"));
+        assert_ne!(
+            seed("1").derive("workload"),
+            seed("str:1").derive("workload")
+        );
+    }
+}

@@ -1,0 +1,204 @@
+//! A plan as a numbered tree of what will happen, for people.
+
+use changeover_model::plan::{BUDGETS, Plan, StepPlan, Timeout};
+use changeover_model::version::PathVersion;
+
+/// The tree of a plan: plain text, a newline at the end of every line.
+pub fn render(plan: &Plan) -> String {
+    let path: Vec<String> = plan.path.iter().map(PathVersion::to_string).collect();
+    let mut out = format!(
+        "{} on {}: {}\n",
+        plan.target,
+        plan.runtime,
+        path.join(" → ")
+    );
+    let workload = &plan.workload;
+    let header = [
+        format!(
+            "strategy {}, seed {}, metadata store {}",
+            plan.strategy, plan.seed, plan.metadata_store
+        ),
+        format!(
+            "load: {} operations a second by {}; every lane every {}",
+            workload.rate,
+            counted(u64::from(workload.clients), "client"),
+            duration(workload.probe_interval_ms)
+        ),
+        format!("budgets: {}", budgets(plan)),
+    ];
+    for line in header {
+        out.push_str(&format!("  {line}\n"));
+    }
+    if plan.steps.is_empty() {
+        out.push_str("  no steps: a path of one version has nothing to upgrade\n");
+        return out;
+    }
+    let mut branches = vec![start(plan)];
+    branches.extend(
+        plan.steps.iter().zip(1..).map(|(step, service)| {
+            upgrade(plan, step, plan.services[service - 1].deploy_generation)
+        }),
+    );
+    branches.push(end(plan));
+    let last = branches.len() - 1;
+    for (number, branch) in branches.into_iter().enumerate() {
+        branch.render(number, number == last, &mut out);
+    }
+    out
+}
+
+/// A numbered heading with numbered leaves.
+struct Branch {
+    title: String,
+    leaves: Vec<String>,
+}
+
+impl Branch {
+    fn render(&self, number: usize, last: bool, out: &mut String) {
+        let (fork, stem) = if last {
+            ("└─", "  ")
+        } else {
+            ("├─", "│ ")
+        };
+        out.push_str(&format!("{fork} {number}. {}\n", self.title));
+        for (index, leaf) in self.leaves.iter().enumerate() {
+            let fork = if index + 1 == self.leaves.len() {
+                "└─"
+            } else {
+                "├─"
+            };
+            out.push_str(&format!("{stem} {fork} {number}.{} {leaf}\n", index + 1));
+        }
+    }
+}
+
+fn start(plan: &Plan) -> Branch {
+    let service = &plan.services[0];
+    Branch {
+        title: format!("start {}", plan.path[0]),
+        leaves: vec![
+            format!(
+                "start service {}, generation {}, over the metadata store",
+                service.name, service.deploy_generation
+            ),
+            format!(
+                "wait for its first status answer ({})",
+                at_most(plan, Timeout::Boot)
+            ),
+            format!("wait until it leads ({})", at_most(plan, Timeout::Promote)),
+            format!(
+                "wait until it answers a query ({})",
+                at_most(plan, Timeout::Bootstrap)
+            ),
+            format!("point the front door at {}", service.name),
+            "create the clients' tables, start lanes and workload".to_owned(),
+            format!("quiet window of {}", quiet_window(plan)),
+        ],
+    }
+}
+
+fn upgrade(plan: &Plan, step: &StepPlan, previous_generation: u64) -> Branch {
+    let StepPlan {
+        number: _,
+        from,
+        to,
+        service,
+        previous_service,
+        deploy_generation,
+    } = step;
+    Branch {
+        title: format!("upgrade {from} → {to}"),
+        leaves: vec![
+            format!(
+                "start service {service}, generation {deploy_generation}, read-only, over the same metadata store"
+            ),
+            format!(
+                "wait for its first status answer ({})",
+                at_most(plan, Timeout::Boot)
+            ),
+            format!(
+                "wait until it is ready to promote ({})",
+                at_most(plan, Timeout::CatchUp)
+            ),
+            format!("promote {service}"),
+            format!("wait until it leads ({})", at_most(plan, Timeout::Promote)),
+            format!(
+                "wait until it answers a query ({})",
+                at_most(plan, Timeout::Bootstrap)
+            ),
+            format!("point the front door at {service}, check its version"),
+            format!(
+                "wait until {previous_service}, generation {previous_generation}, has fenced itself and is gone ({})",
+                at_most(plan, Timeout::Retire)
+            ),
+            "read back everything acknowledged, through the front door".to_owned(),
+            format!("quiet window of {}", quiet_window(plan)),
+        ],
+    }
+}
+
+fn end(plan: &Plan) -> Branch {
+    let leader = &plan.services[plan.services.len() - 1];
+    Branch {
+        title: "end".to_owned(),
+        leaves: vec![
+            "stop lanes and workload".to_owned(),
+            "read back everything acknowledged, through the front door".to_owned(),
+            format!(
+                "stop {}, generation {}; nothing of the run is left",
+                leader.name, leader.deploy_generation
+            ),
+            "judge".to_owned(),
+        ],
+    }
+}
+
+fn budgets(plan: &Plan) -> String {
+    let budgets: Vec<String> = BUDGETS
+        .iter()
+        .filter_map(|name| {
+            let limit = plan.budgets.get(*name)?;
+            Some(format!("{name} {}", milliseconds(*limit)))
+        })
+        .collect();
+    if budgets.is_empty() {
+        "none".to_owned()
+    } else {
+        budgets.join(", ")
+    }
+}
+
+fn at_most(plan: &Plan, timeout: Timeout) -> String {
+    format!("at most {}", duration(plan.timeout_ms(timeout)))
+}
+
+/// 500 ms or 20 intervals, whichever is longer.
+fn quiet_window(plan: &Plan) -> String {
+    duration(plan.workload.probe_interval_ms.saturating_mul(20).max(500))
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
+    }
+}
+
+/// Whole milliseconds, in seconds or minutes where that is exact.
+fn duration(ms: u64) -> String {
+    match ms {
+        0 => "0 ms".to_owned(),
+        ms if ms.is_multiple_of(60_000) => format!("{} min", ms / 60_000),
+        ms if ms.is_multiple_of(1000) => format!("{} s", ms / 1000),
+        ms => format!("{ms} ms"),
+    }
+}
+
+fn milliseconds(ms: f64) -> String {
+    // Exact in this range, and only whole numbers gain from another unit.
+    if ms.fract() == 0.0 && (1.0..1e15).contains(&ms) {
+        duration(ms as u64)
+    } else {
+        format!("{ms} ms")
+    }
+}

@@ -1,0 +1,115 @@
+//! Plan files that must be refused, each for the right reason.
+
+use crate::{catalog, target};
+use changeover_model::plan::{Plan, PlanError};
+use changeover_plan::{Request, plan};
+use serde_json::{Value, json};
+
+fn sound() -> Value {
+    let (plan, _) = plan(&Request::default(), &target(), &catalog()).unwrap();
+    serde_json::from_str(&plan.to_json()).unwrap()
+}
+
+fn refused(change: impl FnOnce(&mut Value)) -> PlanError {
+    let mut plan = sound();
+    change(&mut plan);
+    Plan::parse(&plan.to_string()).unwrap_err()
+}
+
+#[test]
+fn the_unchanged_plan_is_accepted() {
+    assert!(Plan::parse(&sound().to_string()).is_ok());
+}
+
+#[test]
+fn generations_must_rise() {
+    let swapped = refused(|plan| {
+        plan["services"][1]["deploy_generation"] = json!(2);
+        plan["services"][2]["deploy_generation"] = json!(1);
+        plan["steps"][0]["deploy_generation"] = json!(2);
+        plan["steps"][1]["deploy_generation"] = json!(1);
+    });
+    assert_eq!(
+        swapped.to_string(),
+        "services[2].deploy_generation: generation 1 after 2; each must be higher than the one before"
+    );
+    let equal = refused(|plan| {
+        plan["services"][1]["deploy_generation"] = json!(0);
+        plan["steps"][0]["deploy_generation"] = json!(0);
+    });
+    assert_eq!(equal.at, "services[1].deploy_generation");
+}
+
+#[test]
+fn a_slot_may_not_stand_twice_in_a_row() {
+    let error = refused(|plan| {
+        plan["services"][1]["name"] = json!("mz_1");
+        plan["steps"][0]["service"] = json!("mz_1");
+    });
+    assert_eq!(error.at, "services[1].name");
+    assert!(error.problem.contains("slot mz_1 twice in a row"));
+}
+
+#[test]
+fn a_slot_is_a_tame_name() {
+    let error = refused(|plan| plan["services"][0]["name"] = json!("../mz"));
+    assert_eq!(error.at, "services[0].name");
+}
+
+#[test]
+fn steps_must_agree_with_path_and_services() {
+    let error = refused(|plan| plan["steps"][1]["to"] = json!("v0.9.0"));
+    assert_eq!(error.at, "steps[1]");
+    let error = refused(|plan| {
+        plan["steps"].as_array_mut().unwrap().pop();
+    });
+    assert_eq!(error.at, "steps");
+    let error = refused(|plan| {
+        plan["services"].as_array_mut().unwrap().pop();
+    });
+    assert_eq!(error.at, "services");
+    let error = refused(|plan| plan["path"] = json!([]));
+    assert_eq!(error.at, "path");
+}
+
+#[test]
+fn a_newer_plan_is_told_by_its_mark_even_with_keys_nobody_knows() {
+    let error = refused(|plan| {
+        plan["format"] = json!("changeover.plan/2");
+        plan["comet"] = json!(true);
+    });
+    assert_eq!(error.at, "format");
+    assert!(error.problem.contains("another major version"));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_place() {
+    let error = refused(|plan| plan["workload"]["rat"] = json!(3));
+    assert!(error.at.starts_with("line "), "{error}");
+    assert!(error.problem.contains("unknown field `rat`"), "{error}");
+}
+
+#[test]
+fn numbers_of_nothing_are_refused() {
+    assert_eq!(
+        refused(|plan| plan["workload"]["rate"] = json!(0)).at,
+        "workload.rate"
+    );
+    assert_eq!(
+        refused(|plan| plan["budgets"]["write-gap"] = json!(-1.0)).at,
+        "budgets.write-gap"
+    );
+    assert_eq!(
+        refused(|plan| plan["timeouts_ms"]["boot"] = json!(0)).at,
+        "timeouts_ms.boot"
+    );
+}
+
+#[test]
+fn something_else_altogether_is_refused() {
+    for text in ["", "{}", "[]", "null", "changeover", "{\"format\":7}"] {
+        assert!(Plan::parse(text).is_err(), "{text:?}");
+    }
+    let verdict = Plan::parse("{\"format\":\"changeover.verdict/1\"}").unwrap_err();
+    assert!(verdict.problem.contains("give the right file"), "{verdict}");
+}

@@ -1,0 +1,181 @@
+//! The proof of the first architecture invariants: model, plan and check know no runtime, no file, no socket and no
+//! clock, and the arrows between the crates go one way only.
+
+mod scan;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The crates that must stay pure.
+const PURE: [&str; 3] = ["changeover-model", "changeover-plan", "changeover-check"];
+
+/// Crates that do input, output, time, threads or randomness, or exist to make that possible.
+const IMPURE_DEPENDENCIES: [&str; 18] = [
+    "async-trait",
+    "chrono",
+    "futures",
+    "getrandom",
+    "hyper",
+    "hyper-util",
+    "jiff",
+    "libc",
+    "mio",
+    "nix",
+    "rand",
+    "rayon",
+    "rusqlite",
+    "rustix",
+    "socket2",
+    "tempfile",
+    "tokio",
+    "tracing",
+];
+
+/// Who may know whom. What is not listed here may know nobody of ours.
+const ARROWS: [(&str, &[&str]); 9] = [
+    ("changeover-model", &[]),
+    ("changeover-plan", &["changeover-model"]),
+    ("changeover-check", &["changeover-model"]),
+    ("changeover-report", &["changeover-model"]),
+    ("changeover-runtime", &["changeover-model"]),
+    (
+        "changeover-rehearse",
+        &["changeover-model", "changeover-runtime"],
+    ),
+    // What is upgraded knows nothing of who upgrades it.
+    ("changeover-reference", &[]),
+    (
+        "changeover-cli",
+        &[
+            "changeover-model",
+            "changeover-plan",
+            "changeover-check",
+            "changeover-report",
+            "changeover-runtime",
+            "changeover-rehearse",
+            "changeover-reference",
+        ],
+    ),
+    ("xtask", &[]),
+];
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("the crate lies two levels below the workspace")
+        .to_owned()
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .current_dir(workspace())
+        .output()
+        .expect("cargo starts");
+    assert!(
+        output.status.success(),
+        "cargo {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("cargo writes UTF-8")
+}
+
+/// Everything that ends up in a build of `package`, tests aside.
+fn dependencies(package: &str) -> BTreeSet<String> {
+    cargo(&[
+        "tree", "--locked", "-e", "normal", "--prefix", "none", "--format", "{p}", "-p", package,
+    ])
+    .lines()
+    .filter_map(|line| line.split(' ').next())
+    .map(str::to_owned)
+    .collect()
+}
+
+#[test]
+fn pure_crates_pull_in_nothing_that_does_io() {
+    for package in PURE {
+        let found = dependencies(package);
+        assert!(
+            found.contains(package),
+            "{package} is not in its own tree: {found:?}"
+        );
+        let impure: Vec<_> = IMPURE_DEPENDENCIES
+            .iter()
+            .filter(|name| found.contains(**name))
+            .collect();
+        assert!(impure.is_empty(), "{package} pulls in {impure:?}");
+    }
+    // The list would be worth nothing if the names were wrong.
+    assert!(dependencies("changeover-rehearse").contains("tokio"));
+}
+
+#[test]
+fn pure_crates_do_no_io_in_their_sources() {
+    let mut found = Vec::new();
+    for package in PURE {
+        let files = rust_files(&workspace().join("crates").join(package).join("src"));
+        assert!(!files.is_empty(), "{package} has no sources");
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let name = file
+                .strip_prefix(workspace())
+                .unwrap()
+                .display()
+                .to_string();
+            found.extend(
+                scan::impurities(&text)
+                    .into_iter()
+                    .map(|what| format!("{name}: {what}")),
+            );
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn arrows_between_crates_go_one_way() {
+    let text = cargo(&["metadata", "--locked", "--no-deps", "--format-version", "1"]);
+    let metadata: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut found: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let packages = metadata["packages"].as_array().unwrap();
+    let ours: BTreeSet<&str> = packages
+        .iter()
+        .map(|p| p["name"].as_str().unwrap())
+        .collect();
+    for package in packages {
+        let arrows = found.entry(package["name"].as_str().unwrap()).or_default();
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let name = dependency["name"].as_str().unwrap();
+            // "kind" is null for a normal dependency; tests may look wherever they like.
+            if ours.contains(name) && dependency["kind"].is_null() {
+                arrows.insert(name);
+            }
+        }
+    }
+    let allowed: BTreeMap<&str, &[&str]> = ARROWS.into_iter().collect();
+    for (package, arrows) in &found {
+        let allowed = allowed
+            .get(package)
+            .unwrap_or_else(|| panic!("{package} is new: say here whom it may know"));
+        for arrow in arrows {
+            assert!(allowed.contains(arrow), "{package} must not know {arrow}");
+        }
+    }
+    assert_eq!(found.len(), ARROWS.len(), "a crate of the table is gone");
+}
