@@ -1,0 +1,151 @@
+//! Ends what a run left behind after its harness was killed, and never touches what is not ours.
+
+use super::ledger::{self, Line, Owner};
+use super::mark::{self, Mark};
+use super::proc_fs::{self, Seen};
+use crate::harmless::harmless;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// What became of something that a run had left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was ours and is gone: what it was.
+    Removed(String),
+    /// It was left alone, or could not be removed: what it is, why, and what to do.
+    Refused(String),
+}
+
+/// Removes what the run of that directory left: its processes and its `work` directory. A process is ended only if
+/// it carries the run's mark in its environment, and is recorded by number *and* start time, or belongs to the group
+/// of one that was recorded. A run whose harness still lives is left alone.
+pub fn cleanup(run_dir: &Path) -> Vec<Outcome> {
+    let (owner, lines) = match ledger::read(run_dir) {
+        Ok(read) => read,
+        // A run that ended before it started a process; only files can be left.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return remove_work(run_dir),
+        Err(error) => {
+            return vec![Outcome::Refused(format!(
+                "{} cannot be read: {error}; look for processes with {} in their environment yourself",
+                run_dir.join(ledger::FILE).display(),
+                mark::RUN
+            ))];
+        }
+    };
+    let same_boot = owner.boot == proc_fs::boot_id();
+    if same_boot && proc_fs::process(owner.harness).is_some_and(|p| p.start == owner.harness_start)
+    {
+        return vec![Outcome::Refused(format!(
+            "run {} is still going as process {}; end it first",
+            owner.run, owner.harness
+        ))];
+    }
+    // Numbers and start times of another boot prove nothing, and its processes are gone.
+    let mut outcomes = if same_boot {
+        end_processes(&owner, &lines)
+    } else {
+        Vec::new()
+    };
+    outcomes.extend(remove_work(run_dir));
+    outcomes
+}
+
+fn end_processes(owner: &Owner, lines: &[Line]) -> Vec<Outcome> {
+    let mark = Mark {
+        run: owner.run.clone(),
+        run_dir: owner.run_dir.clone(),
+        instance: None,
+    };
+    let recorded: Vec<(u32, u64)> = lines
+        .iter()
+        .filter_map(|line| match line {
+            Line::Started { pid, start, .. } => Some((*pid, *start)),
+            Line::Starting { .. } => None,
+        })
+        .collect();
+    let is_recorded = |process: &Seen| recorded.contains(&(process.pid, process.start));
+    let in_recorded_group = |process: &Seen| {
+        recorded
+            .iter()
+            .any(|&(pid, start)| pid == process.group && start <= process.start)
+    };
+    let carriers = mark.carriers();
+    let (ours, unproven): (Vec<Seen>, Vec<Seen>) = carriers
+        .into_iter()
+        .partition(|process| is_recorded(process) || in_recorded_group(process));
+
+    let mut outcomes: Vec<Outcome> = unproven
+        .iter()
+        .map(|process| {
+            Outcome::Refused(format!(
+                "process {} ({}) carries the mark of run {} but was not recorded; end it yourself if it is not needed",
+                process.pid,
+                shown_command(process),
+                owner.run
+            ))
+        })
+        .collect();
+    let foreign = recorded
+        .iter()
+        .filter_map(|&(pid, start)| Some((proc_fs::process(pid)?, start)))
+        .filter(|(process, _)| !ours.contains(process));
+    for (process, start) in foreign {
+        let why = if process.start == start {
+            "does not carry the run's mark"
+        } else {
+            "was started at another time than the recorded one"
+        };
+        outcomes.push(Outcome::Refused(format!(
+            "process {} ({}) {why}: it is not ours and was left alone",
+            process.pid,
+            shown_command(&process)
+        )));
+    }
+    let told: Vec<(Seen, String)> = ours
+        .into_iter()
+        .map(|process| {
+            let command = shown_command(&process);
+            (process, command)
+        })
+        .collect();
+    let still_there = || {
+        told.iter()
+            .filter(|(process, _)| proc_fs::process(process.pid).as_ref() == Some(process))
+            .map(|(process, _)| process.clone())
+            .collect::<Vec<Seen>>()
+    };
+    mark::end(still_there);
+    let left = still_there();
+    outcomes.extend(told.iter().map(|(process, command)| {
+        let what = format!("process {} ({command})", process.pid);
+        if left.contains(process) {
+            Outcome::Refused(format!(
+                "{what} could not be ended; end it with the rights of its user"
+            ))
+        } else {
+            Outcome::Removed(what)
+        }
+    }));
+    outcomes
+}
+
+fn shown_command(process: &Seen) -> String {
+    harmless(&proc_fs::command_line(process.pid), 200)
+}
+
+fn remove_work(run_dir: &Path) -> Vec<Outcome> {
+    let work = run_dir.join("work");
+    match fs::symlink_metadata(&work) {
+        Ok(metadata) if metadata.is_dir() => {}
+        // Nothing there; or something that a run does not make.
+        _ => return Vec::new(),
+    }
+    vec![match fs::remove_dir_all(&work) {
+        Ok(()) => Outcome::Removed(format!("directory {}", work.display())),
+        Err(error) => Outcome::Refused(format!(
+            "directory {} could not be removed: {error}; remove it yourself",
+            work.display()
+        )),
+    }]
+}

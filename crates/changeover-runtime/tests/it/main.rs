@@ -1,0 +1,3 @@
+//! The process runtime, with real processes.
+
+mod process;
