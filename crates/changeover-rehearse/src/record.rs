@@ -31,6 +31,7 @@ pub struct Recorder {
     clock: Clock,
     shared: Arc<Mutex<Shared>>,
     processes: Arc<AtomicU64>,
+    clients: Arc<AtomicU64>,
 }
 
 struct Shared {
@@ -45,6 +46,7 @@ impl Recorder {
             clock,
             shared: Arc::new(Mutex::new(Shared { sink, seq: 0 })),
             processes: Arc::new(AtomicU64::new(0)),
+            clients: Arc::new(AtomicU64::new(0)),
         }
     }
 
@@ -56,6 +58,11 @@ impl Recorder {
     /// A process number nobody has had.
     pub fn new_process(&self) -> u64 {
         self.processes.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A client number nobody has had.
+    pub fn new_client(&self) -> u64 {
+        self.clients.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Records an event now. Returns its stamp.

@@ -1,0 +1,242 @@
+//! Clients that keep their connection and take operations one after the other.
+
+use crate::clock::nanos;
+use crate::schedule::Due;
+use crate::sql_client::{Answer, Request, SqlClient, SqlError, SqlTarget};
+use crate::tally::{Seat, Sending, Tally};
+use changeover_model::history::{Class, Connection, Source};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+/// How many operations may be in flight, waiting ones included: in a lane, and for a client of the workload.
+pub(crate) const MAX_IN_FLIGHT: usize = 256;
+
+/// A connection that is kept, and made anew when an operation finds it gone.
+pub(crate) struct HeldConnection {
+    target: SqlTarget,
+    link: Link,
+}
+
+type Attempt = Pin<Box<dyn Future<Output = Result<SqlClient, SqlError>> + Send>>;
+
+enum Link {
+    Down,
+    /// An attempt outlives the operation that began it: after a long outage the operations in the queue have little
+    /// time left each, and none of them alone could ever connect.
+    Dialing(Attempt),
+    Up(Box<SqlClient>),
+}
+
+impl HeldConnection {
+    pub(crate) fn new(target: SqlTarget) -> Self {
+        HeldConnection {
+            target,
+            link: Link::Down,
+        }
+    }
+
+    /// Performs an operation by `deadline`, connecting first if there is no connection.
+    pub(crate) async fn perform(&mut self, request: &Request, deadline: Instant) -> Answer {
+        if let Link::Up(client) = &mut self.link
+            && client.is_dead()
+        {
+            self.link = Link::Down;
+        }
+        let inherited = matches!(self.link, Link::Dialing(_));
+        if !matches!(self.link, Link::Up(_)) {
+            let mut connected = self.dial(deadline).await;
+            if inherited && matches!(&connected, Some(Err(_))) {
+                // The failure was the older attempt's; this operation has made none yet.
+                connected = self.dial(deadline).await;
+            }
+            match connected {
+                None => return Answer::too_late(),
+                Some(Err(error)) => return Answer::failed(error.into_op_error()),
+                Some(Ok(client)) => self.link = Link::Up(Box::new(client)),
+            }
+        }
+        let Link::Up(client) = &mut self.link else {
+            unreachable!("connected above");
+        };
+        let answer = client.perform(request, deadline).await;
+        if client.is_dead() {
+            self.link = Link::Down;
+        }
+        answer
+    }
+
+    /// Goes on with the attempt to connect, or begins one. `None` if it is still under way at `deadline`.
+    async fn dial(&mut self, deadline: Instant) -> Option<Result<SqlClient, SqlError>> {
+        if !matches!(self.link, Link::Dialing(_)) {
+            let end = Instant::now() + self.target.timeout();
+            self.link = Link::Dialing(Box::pin(SqlClient::connect(self.target.clone(), end)));
+        }
+        let Link::Dialing(attempt) = &mut self.link else {
+            unreachable!("begun above");
+        };
+        let connected = timeout_at(deadline, attempt).await.ok()?;
+        self.link = Link::Down;
+        Some(connected)
+    }
+
+    pub(crate) async fn close(self) {
+        if let Link::Up(client) = self.link {
+            client.close().await;
+        }
+    }
+}
+
+/// Whether an operation that had to wait for its client has less time for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// The time runs from the intended send.
+    FromIntended,
+    /// The time runs from the moment the client takes it. One that has waited for the whole time is not sent at all.
+    FromInvoke,
+}
+
+/// What the operations of a group of held clients have in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Group {
+    pub(crate) source: Source,
+    pub(crate) class: Option<Class>,
+    pub(crate) connection: Option<Connection>,
+    pub(crate) patience: Patience,
+}
+
+/// A held client as its schedule sees it. It ends after its last operation when this is dropped.
+pub(crate) struct HeldClient {
+    seat: Seat,
+    group: Group,
+    tally: Arc<Tally>,
+    /// Operations in flight, here and at whoever shares the bound.
+    in_flight: Arc<AtomicUsize>,
+    jobs: mpsc::UnboundedSender<(Due, Request)>,
+}
+
+impl HeldClient {
+    /// A client and the task that does its work, to be spawned. `in_flight` bounds it together with others.
+    pub(crate) fn new(
+        target: SqlTarget,
+        group: Group,
+        tally: Arc<Tally>,
+        in_flight: Arc<AtomicUsize>,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let seat = Seat::new(tally.recorder());
+        // Bounded by `in_flight`.
+        let (jobs, queue) = mpsc::unbounded_channel();
+        let task = work(
+            target,
+            group,
+            seat,
+            Arc::clone(&tally),
+            Arc::clone(&in_flight),
+            queue,
+        );
+        let client = HeldClient {
+            seat,
+            group,
+            tally,
+            in_flight,
+            jobs,
+        };
+        (client, task)
+    }
+
+    /// Hands it an operation, or records that it was not sent.
+    pub(crate) fn fire(&self, due: Due, request: Request) {
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) < MAX_IN_FLIGHT {
+            // The client only ends when this is dropped.
+            let _ = self.jobs.send((due, request));
+        } else {
+            self.in_flight.fetch_sub(1, Ordering::Relaxed);
+            let group = self.group;
+            not_sent(
+                &self.tally,
+                (group.source, group.class, group.connection),
+                Some(self.seat.client),
+                due,
+                request,
+            );
+        }
+    }
+}
+
+/// Records an operation that the harness did not send. It took no time; its process is nobody else's, because the
+/// client whose turn it was has an operation in flight.
+pub(crate) fn not_sent(
+    tally: &Tally,
+    (source, class, connection): (Source, Option<Class>, Option<Connection>),
+    client: Option<u64>,
+    due: Due,
+    request: Request,
+) {
+    let sending = Sending {
+        source,
+        class,
+        connection,
+        client,
+        process: tally.recorder().new_process(),
+        intended: Some(due.intended),
+        lateness: Some(due.fired - due.intended),
+        invoke: due.intended,
+        instance: None,
+    };
+    tally.record(sending, request, Answer::not_sent(), due.intended);
+}
+
+async fn work(
+    target: SqlTarget,
+    group: Group,
+    mut seat: Seat,
+    tally: Arc<Tally>,
+    in_flight: Arc<AtomicUsize>,
+    mut jobs: mpsc::UnboundedReceiver<(Due, Request)>,
+) {
+    let clock = tally.clock();
+    let timeout = nanos(target.timeout());
+    let mut connection = HeldConnection::new(target);
+    let mut free_since = 0;
+    while let Some((due, request)) = jobs.recv().await {
+        let invoke = clock.now();
+        // A client that was busy when the operation was handed out is the target's doing; a free one that was not
+        // on the processor in time is ours.
+        let lateness = if due.fired < free_since {
+            due.fired - due.intended
+        } else {
+            invoke - due.intended
+        };
+        let patience = due.intended + timeout;
+        let answer = if invoke >= patience {
+            Answer::too_late()
+        } else {
+            let deadline = match group.patience {
+                Patience::FromIntended => patience,
+                Patience::FromInvoke => invoke + timeout,
+            };
+            connection.perform(&request, clock.instant(deadline)).await
+        };
+        let ended = clock.now();
+        let outcome = answer.outcome;
+        let sending = Sending {
+            source: group.source,
+            class: group.class,
+            connection: group.connection,
+            client: Some(seat.client),
+            process: seat.process,
+            intended: Some(due.intended),
+            lateness: Some(lateness),
+            invoke,
+            instance: None,
+        };
+        tally.record(sending, request, answer, ended);
+        seat.after(outcome, tally.recorder());
+        in_flight.fetch_sub(1, Ordering::Relaxed);
+        free_since = ended;
+    }
+    connection.close().await;
+}
