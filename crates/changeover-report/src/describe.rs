@@ -1,0 +1,157 @@
+//! What an event says to a person.
+
+use crate::text::{harmless, harmless_cut};
+use changeover_model::event::{Event, EventKind, PromoteResult, RestartReason, StatusSeen};
+
+/// Answers of targets are cut to so many characters.
+const ANSWER: usize = 120;
+
+/// The event in a few words, without time and place, and the log lines that belong to it; `None` for what is not
+/// worth a line.
+pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
+    let instance = instance(event);
+    let line = match &event.kind {
+        EventKind::RunStarted {
+            run,
+            changeover,
+            cores,
+        } => {
+            let cores = match cores {
+                1 => "1 core".to_owned(),
+                n => format!("{n} cores"),
+            };
+            format!("run {} of changeover {changeover}, {cores}", harmless(run))
+        }
+        EventKind::FrontDoorListening { addr } => {
+            format!("the front door listens at {}", harmless(addr))
+        }
+        EventKind::StepStarted { from: None, to } => format!("start {to}"),
+        EventKind::StepStarted {
+            from: Some(from),
+            to,
+        } => format!("upgrade {from} → {to}"),
+        EventKind::StepEnded { completed: true } => "completed".to_owned(),
+        EventKind::StepEnded { completed: false } => "not completed".to_owned(),
+        EventKind::SpawnDone { pid } => format!("{instance} started, process {pid}"),
+        EventKind::RestartDone { pid } => format!("{instance} restarted, process {pid}"),
+        EventKind::RestartIntent {
+            reason: RestartReason::Crashed,
+        } => format!("{instance} crashed and is restarted"),
+        EventKind::ProcessEnded { end, by_us: false } => format!("{instance} ended: {end}"),
+        EventKind::ProcessEnded { end, by_us: true } => {
+            format!("{instance} ended by the harness: {end}")
+        }
+        EventKind::StatusSeen {
+            seen: StatusSeen::Status(status),
+            ..
+        } => format!("{instance} says {status}"),
+        EventKind::StatusSeen {
+            seen: StatusSeen::Nonsense(text),
+            ..
+        } => format!(
+            "{instance} answers nonsense: {:?}",
+            harmless_cut(text, ANSWER)
+        ),
+        EventKind::StatusSeen {
+            seen: StatusSeen::Silent,
+            ..
+        } => format!("{instance} does not answer"),
+        EventKind::PromoteIntent { attempt: 1 } => format!("promote {instance}"),
+        EventKind::PromoteIntent { attempt } => format!("promote {instance}, attempt {attempt}"),
+        EventKind::PromoteDone {
+            result: PromoteResult::Refused(text),
+        } => format!(
+            "{instance} refused the promotion: {:?}",
+            harmless_cut(text, ANSWER)
+        ),
+        EventKind::PromoteDone {
+            result: PromoteResult::Lost,
+        } => format!("{instance} did not answer the promotion"),
+        EventKind::PromotionLost => format!("the promotion of {instance} was lost"),
+        EventKind::Serving => format!("{instance} answers queries"),
+        EventKind::VersionSeen { expected, found } if expected != found => format!(
+            "{instance} says it is {:?}, planned was {:?}",
+            harmless_cut(found, ANSWER),
+            harmless(expected)
+        ),
+        EventKind::SwitchDone => format!("the front door leads to {instance}"),
+        EventKind::LoadDone => "lanes and workload run".to_owned(),
+        EventKind::LoadEndDone => "lanes and workload have ended".to_owned(),
+        EventKind::FullReadDone { unread: 0 } => "everything acknowledged was read back".to_owned(),
+        EventKind::FullReadDone { unread } => {
+            format!("{unread} keys could not be read back")
+        }
+        EventKind::StopIntent { reason } => format!("stop {instance}: {}", harmless(reason)),
+        EventKind::CrashLoop { ends, .. } => {
+            let ends: Vec<String> = ends.iter().map(ToString::to_string).collect();
+            format!("{instance} is in a crash loop: {}", ends.join(", "))
+        }
+        EventKind::DeadlinePassed {
+            phase,
+            waited_ms,
+            missing,
+        } => format!(
+            "the deadline of {phase} passed after {waited_ms} ms: {}",
+            harmless(missing)
+        ),
+        EventKind::StepFailed { reason } => format!("failed: {}", harmless(reason)),
+        EventKind::Leftover { what } => format!("left behind: {}", harmless(what)),
+        EventKind::Interrupted { signal } => format!("interrupted by {}", harmless(signal)),
+        EventKind::RunEnded => "the run is over".to_owned(),
+        // Intents announce what the done event tells, and the rest happens in every step.
+        EventKind::PhaseStarted { .. }
+        | EventKind::QuietWindowStarted
+        | EventKind::QuietWindowEnded
+        | EventKind::SpawnIntent { .. }
+        | EventKind::RestartIntent {
+            reason: RestartReason::Asked,
+        }
+        | EventKind::StatusSeen {
+            seen: StatusSeen::Unreachable,
+            ..
+        }
+        | EventKind::PromoteDone {
+            result: PromoteResult::Acknowledged,
+        }
+        | EventKind::VersionSeen { .. }
+        | EventKind::SwitchIntent { .. }
+        | EventKind::PrepareIntent
+        | EventKind::PrepareDone
+        | EventKind::LoadIntent
+        | EventKind::LoadEndIntent
+        | EventKind::FullReadIntent { .. }
+        | EventKind::StopDone
+        | EventKind::Unknown => return None,
+    };
+    let log = match &event.kind {
+        EventKind::CrashLoop { log, .. } => log.iter().map(|line| harmless(line)).collect(),
+        _ => Vec::new(),
+    };
+    Some((line, log))
+}
+
+/// Whether the event is bad news, which no view may let scroll by or overwrite.
+pub(crate) fn is_bad_news(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::PromotionLost
+            | EventKind::RestartIntent {
+                reason: RestartReason::Crashed
+            }
+            | EventKind::CrashLoop { .. }
+            | EventKind::DeadlinePassed { .. }
+            | EventKind::StepFailed { .. }
+            | EventKind::StepEnded { completed: false }
+            | EventKind::Leftover { .. }
+            | EventKind::Interrupted { .. }
+    )
+}
+
+/// Whom the event is about, such as `mz_2 (generation 1)`.
+fn instance(event: &Event) -> String {
+    match (&event.slot, event.generation) {
+        (Some(slot), Some(generation)) => format!("{} (generation {generation})", harmless(slot)),
+        (Some(slot), None) => harmless(slot),
+        (None, _) => "an instance".to_owned(),
+    }
+}

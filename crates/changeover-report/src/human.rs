@@ -1,0 +1,130 @@
+//! The end of a run for people: steps, reasons, findings, budgets, and one sentence.
+
+use crate::look::Look;
+use crate::numbers::{count, time};
+use crate::summary;
+use crate::table;
+use crate::text::{harmless, harmless_cut};
+use changeover_model::check::Severity;
+use changeover_model::verdict::{BudgetReport, Finding, OperationCounts, Verdict, VerdictOutcome};
+use owo_colors::AnsiColors;
+use serde_json::Value;
+
+/// Evidence is cut to so many characters; the verdict file has all of it.
+const EVIDENCE: usize = 400;
+
+/// The whole report: text with a newline at the end of every line, colour codes only where `look` allows them.
+pub fn render(verdict: &Verdict, look: Look) -> String {
+    let mut out = String::new();
+    if !verdict.steps.is_empty() {
+        out.push_str("Steps (times in ms; a gap is the longest span without a success, ± its resolution; stale: the largest freshness lag)\n");
+        out.push_str(&table::steps(verdict, look));
+        out.push('\n');
+    }
+    section(&mut out, "Reasons", &verdict.reasons, |reason| {
+        format!("- {}\n", harmless(reason))
+    });
+    section(&mut out, "Findings", &verdict.findings, |finding| {
+        render_finding(finding, look)
+    });
+    section(&mut out, "Budgets", &verdict.budgets, |budget| {
+        render_budget(budget, look)
+    });
+    out.push_str(&operations(&verdict.operations));
+    out.push('\n');
+    out.push_str(&look.paint(&summary::sentence(verdict), colour(verdict.outcome)));
+    out.push('\n');
+    out
+}
+
+fn section<T>(out: &mut String, title: &str, items: &[T], line: impl Fn(&T) -> String) {
+    if items.is_empty() {
+        return;
+    }
+    out.push_str(title);
+    out.push('\n');
+    for item in items {
+        out.push_str(&line(item));
+    }
+    out.push('\n');
+}
+
+fn render_finding(finding: &Finding, look: Look) -> String {
+    let severity = match finding.severity {
+        Severity::Error => look.paint("error", AnsiColors::Red),
+        Severity::Warning => look.paint("warning", AnsiColors::Yellow),
+    };
+    let place = match finding.step {
+        Some(step) => format!(" at step {step}"),
+        None => String::new(),
+    };
+    let mut out = format!(
+        "- {severity}: {}{place}: {}\n",
+        finding.check,
+        harmless(&finding.message)
+    );
+    for line in evidence(&finding.evidence) {
+        out.push_str(&format!("    {line}\n"));
+    }
+    out
+}
+
+/// Log lines one by one, as a crash is read from them; everything else in one line.
+fn evidence(evidence: &Value) -> Vec<String> {
+    let mut rest = evidence.clone();
+    let mut lines = Vec::new();
+    if let Some(object) = rest.as_object_mut()
+        && let Some(Value::Array(log)) = object.remove("log")
+    {
+        lines.extend(log.iter().map(|line| match line {
+            Value::String(text) => format!("| {}", harmless_cut(text, EVIDENCE)),
+            other => format!("| {}", harmless_cut(&other.to_string(), EVIDENCE)),
+        }));
+    }
+    let empty = match &rest {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    };
+    if !empty {
+        lines.insert(0, harmless_cut(&rest.to_string(), EVIDENCE));
+    }
+    lines
+}
+
+fn render_budget(budget: &BudgetReport, look: Look) -> String {
+    let word = match budget.outcome {
+        VerdictOutcome::Pass => "kept",
+        VerdictOutcome::Fail => "exceeded",
+        VerdictOutcome::Inconclusive => "cannot be told",
+    };
+    let measured = match budget.measured_ms {
+        Some(ms) => time(ms),
+        None => "nothing measured".to_owned(),
+    };
+    format!(
+        "- {}: {measured} of {}: {}\n",
+        harmless(&budget.name),
+        time(budget.limit_ms),
+        look.paint(word, colour(budget.outcome))
+    )
+}
+
+fn operations(counts: &OperationCounts) -> String {
+    format!(
+        "Operations: {} in all: {} acknowledged, {} failed, {} unknown\n",
+        count(counts.total),
+        count(counts.ok),
+        count(counts.fail),
+        count(counts.unknown)
+    )
+}
+
+fn colour(outcome: VerdictOutcome) -> AnsiColors {
+    match outcome {
+        VerdictOutcome::Pass => AnsiColors::Green,
+        VerdictOutcome::Fail => AnsiColors::Red,
+        VerdictOutcome::Inconclusive => AnsiColors::Yellow,
+    }
+}

@@ -1,0 +1,322 @@
+//! The terminal view of a run that is under way. The only module that knows the progress crate.
+
+use crate::describe::is_bad_news;
+use crate::numbers::{count, time};
+use crate::plain;
+use changeover_model::event::{Event, EventKind, Phase};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Pictures a second at most.
+const HZ: u8 = 4;
+
+/// Nanoseconds between two pictures.
+const PERIOD: u64 = 1_000_000_000 / HZ as u64;
+
+/// What the load has seen so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct LoadSnapshot {
+    /// Operations acknowledged.
+    pub ok: u64,
+    /// Operations certainly without effect.
+    pub fail: u64,
+    /// Operations perhaps with effect.
+    pub unknown: u64,
+    /// Milliseconds since a write of a lane succeeded; `None` before the first.
+    pub since_last_write_ms: Option<f64>,
+    /// Milliseconds since a read of a lane succeeded; `None` before the first.
+    pub since_last_read_ms: Option<f64>,
+}
+
+/// The live view, on standard error so that standard output stays the report's.
+///
+/// It draws at most four times a second, on its caller's clock: stamps of events and of snapshots are nanoseconds
+/// since the run's zero. Where standard error is no terminal it draws nothing; use [`plain`] there.
+#[derive(Debug)]
+pub struct Live {
+    bar: ProgressBar,
+    picture: Picture,
+    drawn: Option<u64>,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Live::new()
+    }
+}
+
+impl Live {
+    /// A view on standard error.
+    pub fn new() -> Self {
+        Live::on(ProgressDrawTarget::stderr_with_hz(HZ))
+    }
+
+    fn on(target: ProgressDrawTarget) -> Self {
+        let bar = ProgressBar::with_draw_target(None, target)
+            .with_style(ProgressStyle::with_template("{msg}").expect("the template is sound"));
+        Live {
+            bar,
+            picture: Picture::default(),
+            drawn: None,
+        }
+    }
+
+    /// Takes an event. Bad news stays above the view.
+    pub fn event(&mut self, event: &Event) {
+        self.picture.event(event);
+        if is_bad_news(&event.kind)
+            && let Some(line) = plain::line(event)
+        {
+            self.bar.println(line);
+        }
+        self.draw(event.at);
+    }
+
+    /// Takes what the load has seen by `at`. Call it a few times a second; calls in between are cheap.
+    pub fn load(&mut self, at: u64, snapshot: &LoadSnapshot) {
+        self.picture.load(at, snapshot);
+        self.draw(at);
+    }
+
+    /// Removes the view. What is drawn after it starts on a clean line.
+    pub fn finish(&mut self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn draw(&mut self, at: u64) {
+        if self.drawn.is_some_and(|drawn| at < drawn + PERIOD) {
+            return;
+        }
+        self.drawn = Some(at);
+        self.bar.set_message(self.picture.lines(at).join("\n"));
+    }
+}
+
+/// What the view shows, as data.
+#[derive(Debug, Default)]
+struct Picture {
+    leader: Option<Leader>,
+    step: Option<Step>,
+    phase: Option<(Phase, u64)>,
+    quiet: bool,
+    load: Option<LoadSnapshot>,
+    /// When operations were last counted for the rate, and how many there were.
+    counted: Option<(u64, u64)>,
+    /// Operations a second between the last two counts.
+    rate: Option<f64>,
+}
+
+#[derive(Debug)]
+struct Leader {
+    slot: String,
+    generation: u64,
+    version: String,
+}
+
+#[derive(Debug)]
+struct Step {
+    number: u32,
+    title: String,
+    to: String,
+}
+
+impl Picture {
+    fn event(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::StepStarted { from, to } => {
+                let title = match from {
+                    Some(from) => format!("{from} → {to}"),
+                    None => format!("start {to}"),
+                };
+                self.step = Some(Step {
+                    number: event.step.unwrap_or_default(),
+                    title,
+                    to: to.to_string(),
+                });
+                self.phase = None;
+            }
+            EventKind::PhaseStarted { phase } => self.phase = Some((*phase, event.at)),
+            EventKind::StepEnded { .. } => self.phase = None,
+            EventKind::QuietWindowStarted => self.quiet = true,
+            EventKind::QuietWindowEnded => self.quiet = false,
+            EventKind::SwitchDone => {
+                if let (Some(slot), Some(generation), Some(step)) =
+                    (&event.slot, event.generation, &self.step)
+                {
+                    self.leader = Some(Leader {
+                        slot: crate::text::harmless(slot),
+                        generation,
+                        version: step.to.clone(),
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn load(&mut self, at: u64, snapshot: &LoadSnapshot) {
+        let total = snapshot.ok + snapshot.fail + snapshot.unknown;
+        match self.counted {
+            // A shorter span would show the granularity of the counters, not a rate.
+            Some((since, _)) if at < since + PERIOD => {}
+            Some((since, before)) => {
+                let seconds = (at - since) as f64 / 1e9;
+                self.rate = Some(total.saturating_sub(before) as f64 / seconds);
+                self.counted = Some((at, total));
+            }
+            None => self.counted = Some((at, total)),
+        }
+        self.load = Some(*snapshot);
+    }
+
+    fn lines(&self, at: u64) -> [String; 2] {
+        let leader = match &self.leader {
+            Some(leader) => format!(
+                "{} leads ({}, generation {})",
+                leader.slot, leader.version, leader.generation
+            ),
+            None => "nobody leads yet".to_owned(),
+        };
+        let doing = match (&self.step, &self.phase, self.quiet) {
+            (Some(step), Some((phase, since)), _) => format!(
+                "step {}: {}, {phase} for {}",
+                step.number,
+                step.title,
+                time(tenths(at.saturating_sub(*since)))
+            ),
+            (_, _, true) => "quiet window".to_owned(),
+            (Some(step), None, false) => format!("step {}: {}", step.number, step.title),
+            (None, _, false) => "starting".to_owned(),
+        };
+        let load = match &self.load {
+            None => "no load yet".to_owned(),
+            Some(load) => {
+                let rate = match self.rate {
+                    Some(rate) => format!("{rate:.0}"),
+                    None => "-".to_owned(),
+                };
+                let gap = |ms: Option<f64>| ms.map_or("-".to_owned(), time);
+                format!(
+                    "{rate} operations/s · {} ok, {} failed, {} unknown · gap now: write {}, read {}",
+                    count(load.ok),
+                    count(load.fail),
+                    count(load.unknown),
+                    gap(load.since_last_write_ms),
+                    gap(load.since_last_read_ms)
+                )
+            }
+        };
+        [
+            format!("{:>6.1} s  {leader} · {doing}", at as f64 / 1e9),
+            format!("          {load}"),
+        ]
+    }
+}
+
+/// Nanoseconds as milliseconds, in steps of a tenth of a second: finer would only flicker.
+fn tenths(ns: u64) -> f64 {
+    (ns / 100_000_000 * 100) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use changeover_model::event::ProcessEnd;
+
+    fn event(at_ms: u64, step: u32, slot: &str, generation: u64, kind: EventKind) -> Event {
+        Event {
+            seq: 1,
+            at: at_ms * 1_000_000,
+            kind,
+            step: Some(step),
+            slot: Some(slot.to_owned()),
+            generation: Some(generation),
+        }
+    }
+
+    fn started(from: Option<&str>, to: &str) -> EventKind {
+        EventKind::StepStarted {
+            from: from.map(|v| v.parse().unwrap()),
+            to: to.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn shows_who_leads_what_happens_and_the_load() {
+        let mut picture = Picture::default();
+        assert_eq!(
+            picture.lines(0),
+            [
+                "   0.0 s  nobody leads yet · starting",
+                "          no load yet"
+            ]
+        );
+        picture.event(&event(0, 0, "mz_1", 0, started(None, "v0.1.0")));
+        picture.event(&event(90, 0, "mz_1", 0, EventKind::SwitchDone));
+        picture.event(&event(
+            700,
+            1,
+            "mz_2",
+            1,
+            started(Some("v0.1.0"), "current"),
+        ));
+        let phase = Phase::CatchUp;
+        picture.event(&event(800, 1, "mz_2", 1, EventKind::PhaseStarted { phase }));
+        let snapshot = |ok, since_last_write_ms| LoadSnapshot {
+            ok,
+            fail: 2,
+            unknown: 1,
+            since_last_write_ms,
+            since_last_read_ms: Some(3.0),
+        };
+        picture.load(1_000_000_000, &snapshot(1000, None));
+        picture.load(1_100_000_000, &snapshot(1070, Some(4.0)));
+        picture.load(1_500_000_000, &snapshot(1350, Some(1250.0)));
+        assert_eq!(
+            picture.lines(1_550_000_000),
+            [
+                "   1.6 s  mz_1 leads (v0.1.0, generation 0) · step 1: v0.1.0 → current, catch-up for 700 ms",
+                "          700 operations/s · 1,350 ok, 2 failed, 1 unknown · gap now: write 1.25 s, read 3 ms"
+            ]
+        );
+        picture.event(&event(1600, 1, "mz_2", 1, EventKind::SwitchDone));
+        picture.event(&event(
+            1700,
+            1,
+            "mz_2",
+            1,
+            EventKind::StepEnded { completed: true },
+        ));
+        picture.event(&event(1700, 1, "mz_2", 1, EventKind::QuietWindowStarted));
+        assert_eq!(
+            picture.lines(1_800_000_000)[0],
+            "   1.8 s  mz_2 leads (current, generation 1) · quiet window"
+        );
+    }
+
+    #[test]
+    fn a_hostile_slot_name_is_harmless() {
+        let mut picture = Picture::default();
+        picture.event(&event(0, 0, "a", 0, started(None, "v0.1.0")));
+        picture.event(&event(0, 0, "\u{1b}[2Jmz", 0, EventKind::SwitchDone));
+        assert!(!picture.lines(0)[0].contains('\u{1b}'));
+    }
+
+    #[test]
+    fn draws_at_most_four_times_a_second() {
+        let mut live = Live::on(ProgressDrawTarget::hidden());
+        let mut drawn = Vec::new();
+        for at_ms in (0..2000).step_by(10) {
+            live.load(at_ms * 1_000_000, &LoadSnapshot::default());
+            let end = EventKind::ProcessEnded {
+                end: ProcessEnd::Code(166),
+                by_us: false,
+            };
+            live.event(&event(at_ms, 1, "mz_1", 0, end));
+            if drawn.last() != Some(&live.drawn) {
+                drawn.push(live.drawn);
+            }
+        }
+        assert_eq!(drawn.len(), 8);
+        live.finish();
+    }
+}

@@ -1,0 +1,23 @@
+//! A line per notable event, for pipes, files and CI.
+
+use crate::describe::describe;
+use changeover_model::event::Event;
+
+/// The event as a line, time in seconds since the run's zero first; `None` for what is not worth a line.
+///
+/// Log lines that belong to an event follow on lines of their own, so that the text may hold newlines; it ends with
+/// none.
+pub fn line(event: &Event) -> Option<String> {
+    let (what, log) = describe(event)?;
+    let seconds = event.at / 1_000_000_000;
+    let millis = event.at / 1_000_000 % 1000;
+    let step = match event.step {
+        Some(step) => format!("step {step}: "),
+        None => String::new(),
+    };
+    let mut out = format!("{seconds:>5}.{millis:03} s  {step}{what}");
+    for line in log {
+        out.push_str(&format!("\n               | {line}"));
+    }
+    Some(out)
+}

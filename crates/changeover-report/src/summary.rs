@@ -1,0 +1,125 @@
+//! The one sentence of a verdict.
+
+use crate::numbers::{count, time};
+use crate::text::harmless;
+use changeover_model::check::{Check, Severity};
+use changeover_model::history::Class;
+use changeover_model::verdict::{GapReport, Verdict, VerdictOutcome};
+use changeover_model::version::PathVersion;
+
+/// The outcome, the longest gaps, the writes and the command to run it again.
+pub fn sentence(verdict: &Verdict) -> String {
+    format!(
+        "{}: {}. {}; {}. Reproduce: {}",
+        path(verdict),
+        outcome(verdict),
+        gaps(verdict),
+        writes(verdict),
+        harmless(&verdict.reproduce)
+    )
+}
+
+/// The path with arrows.
+pub(crate) fn path(verdict: &Verdict) -> String {
+    let versions: Vec<String> = verdict.path.iter().map(PathVersion::to_string).collect();
+    versions.join(" → ")
+}
+
+/// `passed`, or what it is and the checks that made it so.
+fn outcome(verdict: &Verdict) -> String {
+    match verdict.outcome {
+        VerdictOutcome::Pass => "passed".to_owned(),
+        VerdictOutcome::Inconclusive => "inconclusive".to_owned(),
+        VerdictOutcome::Fail => {
+            let mut checks: Vec<&str> = Vec::new();
+            for finding in &verdict.findings {
+                let name = finding.check.name();
+                if finding.severity == Severity::Error && !checks.contains(&name) {
+                    checks.push(name);
+                }
+            }
+            if checks.is_empty() {
+                "failed".to_owned()
+            } else {
+                format!("failed ({})", checks.join(", "))
+            }
+        }
+    }
+}
+
+fn gaps(verdict: &Verdict) -> String {
+    let write = match (
+        unmeasured(verdict, Class::Write),
+        longest(verdict, Class::Write),
+    ) {
+        // A lane that never succeeded has no longest gap, and is worse than any that has.
+        (Some((step, gap)), _) => format!(
+            "No write on {} connections succeeded at step {step}",
+            gap.connection.name()
+        ),
+        (None, Some((step, ms, gap))) => format!(
+            "Longest write gap {} (resolution {}) at step {step}",
+            time(ms),
+            time(gap.resolution_ms)
+        ),
+        (None, None) => "No write gap measured".to_owned(),
+    };
+    let read = match (
+        unmeasured(verdict, Class::Read),
+        longest(verdict, Class::Read),
+    ) {
+        (Some((step, gap)), _) => format!(
+            "no read on {} connections succeeded at step {step}",
+            gap.connection.name()
+        ),
+        (None, Some((_, ms, _))) => format!("reads {}", time(ms)),
+        (None, None) => "reads not measured".to_owned(),
+    };
+    format!("{write}, {read}")
+}
+
+/// The gaps of a class, with their steps.
+fn lanes(verdict: &Verdict, class: Class) -> impl Iterator<Item = (u32, &GapReport)> {
+    verdict
+        .steps
+        .iter()
+        .flat_map(|step| step.gaps.iter().map(|gap| (step.number, gap)))
+        .filter(move |(_, gap)| gap.class == class)
+}
+
+/// The first lane of a class without any success.
+fn unmeasured(verdict: &Verdict, class: Class) -> Option<(u32, &GapReport)> {
+    lanes(verdict, class).find(|(_, gap)| gap.longest_ms.is_none())
+}
+
+/// The step with the longest span without a success of a class, that span in milliseconds, and its lane.
+fn longest(verdict: &Verdict, class: Class) -> Option<(u32, f64, &GapReport)> {
+    lanes(verdict, class)
+        .filter_map(|(step, gap)| Some((step, gap.longest_ms?, gap)))
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+fn writes(verdict: &Verdict) -> String {
+    let lost = verdict
+        .findings
+        .iter()
+        .any(|finding| finding.check == Check::LostWrite);
+    // Only a pass proves it: any other run may have ended before everything was read back.
+    let fate = match (lost, verdict.outcome) {
+        (true, _) => "some lost",
+        (false, VerdictOutcome::Pass) => "none lost",
+        (false, _) => "no loss seen",
+    };
+    match verdict.operations.acknowledged_writes {
+        Some(writes) => format!("{} acknowledged writes, {fate}", count(writes)),
+        None => format!(
+            "{} acknowledged operations, {}",
+            count(verdict.operations.ok),
+            match fate {
+                "none lost" => "no write lost",
+                "some lost" => "some writes lost",
+                other => other,
+            }
+        ),
+    }
+}

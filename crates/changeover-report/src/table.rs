@@ -1,0 +1,74 @@
+//! The table of steps. The only module that knows the table crate.
+
+use crate::look::Look;
+use crate::numbers::cell;
+use changeover_model::event::Phase;
+use changeover_model::history::Class;
+use changeover_model::verdict::{StepReport, Verdict};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+/// A row a step, all times in milliseconds. A gap is the longest of its class, `±` what it was measured with.
+pub(crate) fn steps(verdict: &Verdict, look: Look) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(if look.borders {
+            presets::UTF8_FULL_CONDENSED
+        } else {
+            presets::NOTHING
+        })
+        // The width of the terminal is not ours to know; what is too wide is the terminal's to wrap.
+        .set_content_arrangement(ContentArrangement::Disabled);
+    let mut header = vec!["step".to_owned(), "from → to".to_owned()];
+    header.extend(Phase::ALL.map(|phase| phase.name().to_owned()));
+    header.extend(["write gap", "read gap", "connect gap", "stale"].map(str::to_owned));
+    let columns = header.len();
+    table.set_header(header);
+    for step in &verdict.steps {
+        table.add_row(row(step));
+    }
+    for index in (0..columns).filter(|index| *index != 1) {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let mut out = String::new();
+    for line in table.lines() {
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn row(step: &StepReport) -> Vec<String> {
+    let mut row = vec![
+        step.number.to_string(),
+        format!("{} → {}", step.from, step.to),
+    ];
+    row.extend(Phase::ALL.map(|phase| {
+        let report = step.phases.iter().find(|report| report.name == phase);
+        cell(report.and_then(|report| report.ms))
+    }));
+    row.extend([Class::Write, Class::Read, Class::Connect].map(|class| gap(step, class)));
+    row.push(cell(step.freshness.max_ms));
+    row
+}
+
+fn gap(step: &StepReport, class: Class) -> String {
+    let lanes = || step.gaps.iter().filter(|gap| gap.class == class);
+    // A lane that never succeeded has no longest gap, and is worse than any that has.
+    let unmeasured = lanes().find(|gap| gap.longest_ms.is_none());
+    let worst = unmeasured.or_else(|| {
+        lanes().max_by(|a, b| {
+            a.longest_ms
+                .unwrap_or_default()
+                .total_cmp(&b.longest_ms.unwrap_or_default())
+        })
+    });
+    match worst {
+        None => cell(None),
+        Some(gap) => match gap.longest_ms {
+            None => "no success".to_owned(),
+            Some(ms) => format!("{ms:.1} ±{:.1}", gap.resolution_ms),
+        },
+    }
+}

@@ -1,0 +1,194 @@
+//! The end of a run: passed, failed, inconclusive.
+
+use crate::golden;
+use changeover_model::check::{Check, Severity};
+use changeover_model::event::Phase;
+use changeover_model::format::Kind;
+use changeover_model::history::{Class, Connection};
+use changeover_model::verdict::{
+    BudgetReport, Finding, FreshnessReport, GapReport, OperationCounts, PhaseReport, StepReport,
+    Verdict, VerdictOutcome,
+};
+use changeover_model::version::PathVersion;
+use changeover_report::{Look, human, summary};
+use serde_json::json;
+
+fn version(text: &str) -> PathVersion {
+    text.parse().unwrap()
+}
+
+fn gap(class: Class, connection: Connection, longest_ms: Option<f64>) -> GapReport {
+    GapReport {
+        class,
+        connection,
+        longest_ms,
+        total_ms: longest_ms.unwrap_or_default(),
+        count: 1,
+        resolution_ms: 11.2,
+    }
+}
+
+fn step(number: u32, from: &str, to: &str, write_ms: f64) -> StepReport {
+    let phases = [41.0, 210.5, 12.1, 35.2, 3.3];
+    StepReport {
+        number,
+        from: version(from),
+        to: version(to),
+        service: "mz_2".to_owned(),
+        deploy_generation: u64::from(number),
+        phases: Phase::ALL
+            .into_iter()
+            .zip(phases)
+            .map(|(name, ms)| PhaseReport { name, ms: Some(ms) })
+            .collect(),
+        gaps: vec![
+            gap(Class::Read, Connection::Held, Some(15.0)),
+            gap(Class::Read, Connection::New, Some(31.0)),
+            gap(Class::Write, Connection::Held, Some(write_ms)),
+            gap(Class::Write, Connection::New, Some(write_ms - 4.0)),
+            gap(Class::Connect, Connection::New, Some(20.0)),
+        ],
+        freshness: FreshnessReport {
+            p50_ms: Some(0.0),
+            max_ms: Some(0.0),
+        },
+        latency: Vec::new(),
+    }
+}
+
+fn passed() -> Verdict {
+    Verdict {
+        format: Kind::Verdict.mark(),
+        outcome: VerdictOutcome::Pass,
+        reasons: Vec::new(),
+        run: "20261122T120000Z-0a1b2c".to_owned(),
+        seed: "1".to_owned(),
+        target: "reference".to_owned(),
+        runtime: "process".to_owned(),
+        path: ["v0.1.0", "v0.2.0", "current"].map(version).to_vec(),
+        steps: vec![
+            step(1, "v0.1.0", "v0.2.0", 48.4),
+            step(2, "v0.2.0", "current", 62.1),
+        ],
+        findings: Vec::new(),
+        budgets: vec![BudgetReport {
+            name: "write-gap".to_owned(),
+            limit_ms: 1000.0,
+            measured_ms: Some(62.1),
+            outcome: VerdictOutcome::Pass,
+        }],
+        operations: OperationCounts {
+            total: 8500,
+            ok: 8489,
+            fail: 4,
+            unknown: 7,
+            acknowledged_writes: Some(4201),
+        },
+        reproduce: "changeover rehearse --plan runs/a/plan.json".to_owned(),
+    }
+}
+
+fn failed() -> Verdict {
+    let mut verdict = passed();
+    verdict.outcome = VerdictOutcome::Fail;
+    verdict.reasons = vec!["1 acknowledged write is missing".to_owned()];
+    verdict.findings = vec![
+        Finding {
+            check: Check::LostWrite,
+            severity: Severity::Error,
+            step: Some(2),
+            message: "1 acknowledged write is missing from a full read".to_owned(),
+            evidence: json!({"key": "w1.0", "value": 17, "client": 3}),
+        },
+        Finding {
+            check: Check::CrashLoop,
+            severity: Severity::Error,
+            step: Some(2),
+            message: "mz_2 \u{1b}[31mcrashed three times".to_owned(),
+            evidence: json!({"log": ["starting", "panic: \u{1b}]0;owned\u{7}", "bye"]}),
+        },
+        Finding {
+            check: Check::PromotionLost,
+            severity: Severity::Warning,
+            step: None,
+            message: "the promotion was sent twice".to_owned(),
+            evidence: json!(null),
+        },
+    ];
+    // The step broke off in the promotion, and new connections never wrote again.
+    let step = &mut verdict.steps[1];
+    step.phases.truncate(3);
+    step.phases[2].ms = None;
+    step.gaps[3].longest_ms = None;
+    step.freshness.max_ms = None;
+    verdict.budgets[0].measured_ms = Some(1830.0);
+    verdict.budgets[0].outcome = VerdictOutcome::Fail;
+    verdict
+}
+
+fn inconclusive() -> Verdict {
+    let mut verdict = passed();
+    verdict.outcome = VerdictOutcome::Inconclusive;
+    verdict.reasons = vec![
+        "write/held: 7.5 % of the sends of step 1 left late through the harness's own fault".into(),
+    ];
+    verdict.steps.clear();
+    verdict.budgets[0].measured_ms = None;
+    verdict.budgets[0].outcome = VerdictOutcome::Inconclusive;
+    verdict.operations.acknowledged_writes = None;
+    verdict
+}
+
+#[test]
+fn a_pass() {
+    golden("pass.txt", &human::render(&passed(), Look::PLAIN));
+    let terminal = Look {
+        colour: false,
+        borders: true,
+    };
+    golden("pass-terminal.txt", &human::render(&passed(), terminal));
+}
+
+#[test]
+fn a_fail() {
+    golden("fail.txt", &human::render(&failed(), Look::PLAIN));
+}
+
+#[test]
+fn an_inconclusive_run() {
+    golden(
+        "inconclusive.txt",
+        &human::render(&inconclusive(), Look::PLAIN),
+    );
+}
+
+#[test]
+fn the_sentence_of_a_pass_claims_no_loss_and_that_of_others_does_not() {
+    assert_eq!(
+        summary::sentence(&passed()),
+        "v0.1.0 → v0.2.0 → current: passed. Longest write gap 62.1 ms (resolution 11.2 ms) at step 2, reads 31 ms; \
+         4,201 acknowledged writes, none lost. Reproduce: changeover rehearse --plan runs/a/plan.json"
+    );
+    assert!(summary::sentence(&failed()).contains("acknowledged writes, some lost."));
+    assert!(summary::sentence(&inconclusive()).contains("no loss seen."));
+    let mut other_failure = failed();
+    other_failure.findings.remove(0);
+    assert!(summary::sentence(&other_failure).contains("no loss seen."));
+}
+
+#[test]
+fn colour_codes_are_written_only_where_they_are_allowed() {
+    let colourful = Look {
+        colour: true,
+        borders: true,
+    };
+    assert!(human::render(&passed(), colourful).contains("\u{1b}["));
+    for verdict in [passed(), failed(), inconclusive()] {
+        let plain = human::render(&verdict, Look::PLAIN);
+        let controls = plain
+            .chars()
+            .filter(|c| c.is_control() && *c != '\n')
+            .count();
+        assert_eq!(controls, 0, "{plain}");
+    }
+}
