@@ -1,14 +1,18 @@
 //! Executes a plan: the hand-over driver, the front door, the clients. Emits events and operations, judges nothing.
 
 pub mod clock;
+pub mod driver;
 pub mod front_door;
 pub mod full_read;
 mod held;
 pub mod lanes;
+pub mod leader_api;
 pub mod load;
 pub mod observers;
+pub mod poll;
 pub mod record;
 pub mod schedule;
 pub mod sql_client;
+pub mod supervisor;
 pub mod tally;
 mod workload;

@@ -1,0 +1,321 @@
+//! The hand-over driver: starts the first service, and upgrades from one service to the next.
+//!
+//! It follows the protocol to the letter, announces and reports every action as an event, and judges nothing. What it
+//! does not know itself, it asks its [`Surroundings`]: whether a query answers, where clients are sent, who watches.
+
+mod phases;
+mod running;
+
+pub use running::Running;
+
+use crate::record::{About, Recorder};
+use crate::supervisor::{ExitRules, Supervisor, until_gone};
+use changeover_model::event::{EventKind, Phase};
+use changeover_model::plan::{Plan, StepPlan, Timeout};
+use changeover_model::version::PathVersion;
+use changeover_runtime::{InstanceSpec, Runtime};
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long a process that is stopped may take to leave by itself.
+pub const STOP_GRACE: Duration = Duration::from_secs(3);
+
+/// What the driver needs of the rest of the rehearsal. The hooks must return at once: clients wait meanwhile.
+pub trait Surroundings: Send + Sync {
+    /// Whether a query answers on this instance, past the front door: one attempt, connecting included. It may hang;
+    /// the driver bounds it. The error says what was missing.
+    fn serves(&self, instance: &InstanceSpec) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// The version that answers through the front door: one attempt, as [`Surroundings::serves`].
+    fn version(&self) -> impl Future<Output = Result<String, String>> + Send;
+
+    /// Points the front door at this instance.
+    fn switch(&self, instance: &InstanceSpec);
+
+    /// The new instance has answered for the first time: it may be observed directly from now on.
+    fn answers(&self, new: &InstanceSpec);
+
+    /// A promotion is about to be sent to the new instance. Called again for each attempt.
+    fn promoting(&self, new: &InstanceSpec);
+
+    /// The new instance has said that it leads: the old one may be observed from now on.
+    fn leads(&self, new: &InstanceSpec, old: &InstanceSpec);
+
+    /// An old instance has left, or a new one was given up: nobody needs to observe it any more.
+    fn gone(&self, instance: &InstanceSpec);
+}
+
+/// The deadlines of a plan. See [`Timeout`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Spawn → first status answer (in step 0 → `IsLeader`).
+    pub boot: Duration,
+    /// → `ReadyToPromote`.
+    pub catch_up: Duration,
+    /// Promotion sent → `IsLeader`.
+    pub promote: Duration,
+    /// → a query answers.
+    pub bootstrap: Duration,
+    /// → the old process has left.
+    pub retire: Duration,
+    /// One query.
+    pub operation: Duration,
+}
+
+impl Timeouts {
+    /// Those of a plan that was validated.
+    pub fn of(plan: &Plan) -> Self {
+        let of = |timeout| Duration::from_millis(plan.timeout_ms(timeout));
+        Timeouts {
+            boot: of(Timeout::Boot),
+            catch_up: of(Timeout::CatchUp),
+            promote: of(Timeout::Promote),
+            bootstrap: of(Timeout::Bootstrap),
+            retire: of(Timeout::Retire),
+            operation: of(Timeout::Operation),
+        }
+    }
+}
+
+/// An instance to start.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// How.
+    pub spec: InstanceSpec,
+    /// What it must answer when it is asked for its version.
+    pub expected_version: String,
+}
+
+/// The end of a step that did not complete.
+#[derive(Debug)]
+pub struct StepFailed {
+    /// Why, in a sentence.
+    pub reason: String,
+    /// The run was cancelled; nothing is wrong with the step.
+    pub interrupted: bool,
+    /// No promotion can have been taken: the old instance still leads, and the new one is gone.
+    pub called_off: bool,
+    /// The new instance, if the front door points at it already. Otherwise it was stopped.
+    pub new: Option<Running>,
+}
+
+impl fmt::Display for StepFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for StepFailed {}
+
+/// Why a step cannot go on.
+enum Obstacle {
+    Interrupted,
+    Failed(String),
+}
+
+/// How far a step has got: decides what a failure means.
+#[derive(Default)]
+struct Course {
+    /// A promotion may have been taken.
+    promoted: bool,
+    /// The front door points at the new instance.
+    switched: bool,
+}
+
+/// Drives the hand-overs of one run.
+pub struct Driver<S> {
+    /// Where instances run.
+    pub runtime: Arc<dyn Runtime>,
+    /// The rest of the rehearsal.
+    pub surroundings: S,
+    /// Takes the events.
+    pub recorder: Recorder,
+    /// What exit codes mean.
+    pub rules: ExitRules,
+    /// The deadlines.
+    pub timeouts: Timeouts,
+    /// Cancelled when the run is to end: a step then ends at its next wait.
+    pub cancel: CancellationToken,
+}
+
+impl<S: Surroundings> Driver<S> {
+    /// Step 0: starts the first service and sends the clients there.
+    ///
+    /// # Errors
+    ///
+    /// When it does not lead and serve in time, cannot be started, or ends for good. It was stopped then.
+    pub async fn start_first(
+        &self,
+        to: &PathVersion,
+        launch: Launch,
+    ) -> Result<Running, StepFailed> {
+        let about = step_about(0, &launch.spec);
+        self.recorder.event(
+            &about,
+            EventKind::StepStarted {
+                from: None,
+                to: to.clone(),
+            },
+        );
+        let mut new = None;
+        let mut course = Course::default();
+        let result = self
+            .unless_cancelled(async {
+                let new = self.spawn(0, &launch, &about, &mut new).await?;
+                let gone = until_gone(new.supervisor().watch());
+                let name = name(new.spec());
+                tokio::select! {
+                    biased;
+                    gone = gone => Err(Obstacle::Failed(format!("{name} {gone}, before its start was complete"))),
+                    done = self.first_phases(new, &launch.expected_version, &mut course) => done,
+                }
+            })
+            .await;
+        self.conclude(&about, result, new, &course).await
+    }
+
+    /// One step: brings up the new service beside the old one, promotes it, sends the clients there and sees the old
+    /// one leave. When this returns `Ok`, or `Err` with `called_off` unset, the old one may be gone; who leads is said
+    /// by the result.
+    ///
+    /// # Errors
+    ///
+    /// When the new service does not become ready, does not lead or does not serve in time; or ends for good; or the
+    /// run was cancelled. What was to be seen is in the events.
+    pub async fn upgrade(
+        &self,
+        step: &StepPlan,
+        old: &mut Running,
+        launch: Launch,
+    ) -> Result<Running, StepFailed> {
+        let about = step_about(step.number, &launch.spec);
+        old.supervisor().enter_step(step.number);
+        self.recorder.event(
+            &about,
+            EventKind::StepStarted {
+                from: Some(step.from.clone()),
+                to: step.to.clone(),
+            },
+        );
+        let mut new = None;
+        let mut course = Course::default();
+        let result = self
+            .unless_cancelled(async {
+                let new = self.spawn(step.number, &launch, &about, &mut new).await?;
+                let gone = until_gone(new.supervisor().watch());
+                let name = name(new.spec());
+                tokio::select! {
+                    biased;
+                    gone = gone => Err(Obstacle::Failed(format!(
+                        "{name} {gone}, before the hand-over was complete"
+                    ))),
+                    done = self.phases(new, old, &launch.expected_version, &mut course) => done,
+                }
+            })
+            .await;
+        self.conclude(&about, result, new, &course).await
+    }
+
+    async fn unless_cancelled(
+        &self,
+        work: impl Future<Output = Result<(), Obstacle>>,
+    ) -> Result<(), Obstacle> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Obstacle::Interrupted),
+            result = work => result,
+        }
+    }
+
+    /// Begins the boot phase. The instance is put where a cancelled step still finds it.
+    async fn spawn<'a>(
+        &self,
+        step: u32,
+        launch: &Launch,
+        about: &About,
+        new: &'a mut Option<Running>,
+    ) -> Result<&'a mut Running, Obstacle> {
+        let event = |kind| self.recorder.event(about, kind);
+        event(EventKind::PhaseStarted { phase: Phase::Boot });
+        event(EventKind::SpawnIntent {
+            command: launch.spec.command.clone(),
+        });
+        let instance = self
+            .runtime
+            .spawn(launch.spec.clone())
+            .await
+            .map_err(|error| Obstacle::Failed(error.message))?;
+        event(EventKind::SpawnDone {
+            pid: instance.pid(),
+        });
+        let supervisor =
+            Supervisor::start(instance, self.rules.clone(), self.recorder.clone(), step);
+        Ok(new.insert(Running::new(supervisor, self.recorder.clone())))
+    }
+
+    /// Ends the step: hands over the new instance, or stops it.
+    async fn conclude(
+        &self,
+        about: &About,
+        result: Result<(), Obstacle>,
+        new: Option<Running>,
+        course: &Course,
+    ) -> Result<Running, StepFailed> {
+        let event = |kind| self.recorder.event(about, kind);
+        let (obstacle, new) = match (result, new) {
+            (Ok(()), Some(new)) => {
+                event(EventKind::StepEnded { completed: true });
+                return Ok(new);
+            }
+            (Ok(()), None) => unreachable!("the phases run only with an instance"),
+            (Err(obstacle), new) => (obstacle, new),
+        };
+        let (reason, interrupted) = match obstacle {
+            Obstacle::Failed(reason) => (reason, false),
+            Obstacle::Interrupted => ("the run was interrupted".to_owned(), true),
+        };
+        if !interrupted {
+            event(EventKind::StepFailed {
+                reason: reason.clone(),
+            });
+        }
+        let new = match new {
+            // It may hold what was acknowledged since: the caller still wants to read it.
+            Some(new) if course.switched && !interrupted => Some(new),
+            Some(new) => {
+                let why = if interrupted {
+                    "run-over"
+                } else {
+                    "step-failed"
+                };
+                new.stop(why, STOP_GRACE).await;
+                self.surroundings.gone(new.spec());
+                None
+            }
+            None => None,
+        };
+        event(EventKind::StepEnded { completed: false });
+        Err(StepFailed {
+            reason,
+            interrupted,
+            called_off: !course.promoted,
+            new,
+        })
+    }
+}
+
+fn step_about(step: u32, spec: &InstanceSpec) -> About {
+    About {
+        step: Some(step),
+        slot: Some(spec.slot.clone()),
+        generation: Some(spec.generation),
+    }
+}
+
+/// An instance in a sentence.
+fn name(spec: &InstanceSpec) -> String {
+    format!("{} (generation {})", spec.slot, spec.generation)
+}

@@ -1,0 +1,317 @@
+//! The phases of a step, each a wait with a deadline.
+
+use super::running::Running;
+use super::{Course, Driver, Obstacle, STOP_GRACE, Surroundings, name};
+use crate::poll::{Expired, Wait};
+use crate::supervisor::Progress;
+use changeover_model::event::{EventKind, Phase, PromoteResult, StatusSeen};
+use changeover_model::status::DeploymentStatus;
+use std::future::Future;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
+
+/// How often a promotion is sent in one step. A loss is rare, and a server that loses them all is broken.
+const PROMOTIONS: u32 = 5;
+
+/// How long after a refused promotion the next one is sent at the earliest. A server that says it is ready and
+/// refuses is of two minds; give it time to make up one.
+const AFTER_REFUSAL: Duration = Duration::from_millis(250);
+
+impl<S: Surroundings> Driver<S> {
+    /// Step 0 from the spawn on.
+    pub(super) async fn first_phases(
+        &self,
+        new: &mut Running,
+        expected_version: &str,
+        course: &mut Course,
+    ) -> Result<(), Obstacle> {
+        let mut wait = Wait::new(self.timeouts.boot);
+        let leads = |status| status == DeploymentStatus::IsLeader;
+        self.until_status(new, &mut wait, Phase::Boot, "status IsLeader", leads)
+            .await?;
+        begin(new, Phase::Bootstrap);
+        self.until_serving(new, course).await?;
+        self.check_version(new, expected_version).await
+    }
+
+    /// A step from the spawn on.
+    pub(super) async fn phases(
+        &self,
+        new: &mut Running,
+        old: &mut Running,
+        expected_version: &str,
+        course: &mut Course,
+    ) -> Result<(), Obstacle> {
+        let mut wait = Wait::new(self.timeouts.boot);
+        self.until_status(new, &mut wait, Phase::Boot, "a first status", |_| true)
+            .await?;
+        begin(new, Phase::CatchUp);
+        self.surroundings.answers(new.spec());
+
+        let mut wait = Wait::new(self.timeouts.catch_up);
+        // One that leads without having been told to is beyond promoting; the promote phase sees it.
+        let ready = |status| {
+            matches!(
+                status,
+                DeploymentStatus::ReadyToPromote | DeploymentStatus::IsLeader
+            )
+        };
+        self.until_status(
+            new,
+            &mut wait,
+            Phase::CatchUp,
+            "status ReadyToPromote",
+            ready,
+        )
+        .await?;
+        begin(new, Phase::Promote);
+        self.promote(new, course).await?;
+        begin(new, Phase::Bootstrap);
+        self.surroundings.leads(new.spec(), old.spec());
+        self.take_over(new, old, expected_version, course).await
+    }
+
+    /// Polls until an accepted status is seen.
+    async fn until_status(
+        &self,
+        new: &mut Running,
+        wait: &mut Wait,
+        phase: Phase,
+        what: &str,
+        accept: impl Fn(DeploymentStatus) -> bool,
+    ) -> Result<(), Obstacle> {
+        loop {
+            if let Err(expired) = wait.due().await {
+                return Err(deadline_passed(new, phase, expired, what));
+            }
+            if let StatusSeen::Status(status) = new.poll(wait.left()).await
+                && accept(status)
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Promotes, until the new instance says that it leads. Each poll that says `ReadyToPromote` is at once the last
+    /// look before sending.
+    async fn promote(&self, new: &mut Running, course: &mut Course) -> Result<(), Obstacle> {
+        // Until something was sent this is still catching up: the instance may restart and start over.
+        let mut wait = Wait::new(self.timeouts.catch_up);
+        let mut attempt = 0;
+        let mut last: Option<(PromoteResult, Instant)> = None;
+        let mut crashes = new.supervisor().state().crashes;
+        loop {
+            if let Err(expired) = wait.due().await {
+                return Err(deadline_passed(
+                    new,
+                    Phase::Promote,
+                    expired,
+                    "status IsLeader",
+                ));
+            }
+            let seen = new.poll(wait.left()).await;
+            let crashes_now = new.supervisor().state().crashes;
+            if attempt > 0 && crashes_now > crashes {
+                // What was promoted may have to catch up and be promoted all over.
+                wait.extend(self.timeouts.catch_up + self.timeouts.promote);
+            }
+            crashes = crashes_now;
+            match seen {
+                StatusSeen::Status(DeploymentStatus::IsLeader) => return Ok(()),
+                StatusSeen::Status(DeploymentStatus::ReadyToPromote) => {}
+                _ => continue,
+            }
+            match &last {
+                Some((PromoteResult::Acknowledged | PromoteResult::Lost, _)) => {
+                    new.event(EventKind::PromotionLost);
+                }
+                Some((PromoteResult::Refused(_), at)) if at.elapsed() < AFTER_REFUSAL => continue,
+                _ => {}
+            }
+            if attempt == PROMOTIONS {
+                return Err(Obstacle::Failed(format!(
+                    "{} was promoted {PROMOTIONS} times and still says ReadyToPromote; the last answer was {}",
+                    name(new.spec()),
+                    last.map_or_else(String::new, |(result, _)| words(&result))
+                )));
+            }
+            attempt += 1;
+            let result = self.send_promotion(new, attempt, course).await;
+            last = Some((result, Instant::now()));
+            wait = Wait::new(self.timeouts.promote);
+        }
+    }
+
+    async fn send_promotion(
+        &self,
+        new: &Running,
+        attempt: u32,
+        course: &mut Course,
+    ) -> PromoteResult {
+        self.surroundings.promoting(new.spec());
+        new.event(EventKind::PromoteIntent { attempt });
+        let promoted_before = course.promoted;
+        // For a step that is cancelled meanwhile.
+        course.promoted = true;
+        let result = new.api().promote().await;
+        if matches!(result, PromoteResult::Refused(_)) {
+            course.promoted = promoted_before;
+        }
+        new.event(EventKind::PromoteDone {
+            result: result.clone(),
+        });
+        result
+    }
+
+    /// From `IsLeader` to the old process's end. The old one is observed all the while.
+    async fn take_over(
+        &self,
+        new: &Running,
+        old: &mut Running,
+        expected_version: &str,
+        course: &mut Course,
+    ) -> Result<(), Obstacle> {
+        let (retire, retiring) = oneshot::channel();
+        let new_side = async {
+            self.until_serving(new, course).await?;
+            begin(new, Phase::Retire);
+            // The other side may be through with its part.
+            let _ = retire.send(());
+            self.check_version(new, expected_version).await
+        };
+        let old_side = async {
+            let deadline = async {
+                // Without a word the step has failed, and this is dropped.
+                let _ = retiring.await;
+                sleep(self.timeouts.retire).await;
+            };
+            tokio::select! {
+                biased;
+                () = old.observe_until_gone() => {}
+                () = deadline => self.stop_lingering(new, old).await,
+            }
+            self.surroundings.gone(old.spec());
+            Ok(())
+        };
+        tokio::try_join!(new_side, old_side)?;
+        Ok(())
+    }
+
+    async fn stop_lingering(&self, new: &Running, old: &Running) {
+        new.event(EventKind::DeadlinePassed {
+            phase: Phase::Retire,
+            waited_ms: millis(self.timeouts.retire),
+            missing: format!(
+                "the end of {} by itself ({})",
+                name(old.spec()),
+                old.last_words()
+            ),
+        });
+        old.stop("lingered", STOP_GRACE).await;
+    }
+
+    /// Waits until a query answers on the new instance, and sends the clients there at once.
+    async fn until_serving(&self, new: &Running, course: &mut Course) -> Result<(), Obstacle> {
+        let mut starts = 0;
+        let attempt = || {
+            starts = new.supervisor().state().starts;
+            self.surroundings.serves(new.spec())
+        };
+        self.until_answer(
+            new,
+            Phase::Bootstrap,
+            self.timeouts.bootstrap,
+            "an answer to a query",
+            attempt,
+        )
+        .await?;
+        new.event(EventKind::Serving);
+        let spec = new.spec();
+        new.event(EventKind::SwitchIntent {
+            upstream: spec.sql_addr.to_string(),
+        });
+        self.surroundings.switch(spec);
+        course.switched = true;
+        new.event(EventKind::SwitchDone);
+        new.supervisor().reached(starts, Progress::Serving);
+        Ok(())
+    }
+
+    /// Asks through the front door which version answers.
+    async fn check_version(&self, new: &Running, expected: &str) -> Result<(), Obstacle> {
+        let found = self
+            .until_answer(
+                new,
+                Phase::Retire,
+                self.timeouts.bootstrap,
+                "a version through the front door",
+                || self.surroundings.version(),
+            )
+            .await?;
+        new.event(EventKind::VersionSeen {
+            expected: expected.to_owned(),
+            found,
+        });
+        Ok(())
+    }
+
+    /// Repeats an attempt until it succeeds.
+    async fn until_answer<T, F>(
+        &self,
+        new: &Running,
+        phase: Phase,
+        limit: Duration,
+        what: &str,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, Obstacle>
+    where
+        F: Future<Output = Result<T, String>>,
+    {
+        let mut wait = Wait::new(limit);
+        let mut last = "not tried".to_owned();
+        loop {
+            if let Err(expired) = wait.due().await {
+                let what = format!("{what} (last try: {last})");
+                return Err(deadline_passed(new, phase, expired, &what));
+            }
+            // Listeners are bound early: an attempt may hang until the server is up, and is then answered at once.
+            let patience = self.timeouts.operation.min(wait.left());
+            match timeout(patience, attempt()).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = format!("no answer in {} ms", millis(patience)),
+            }
+        }
+    }
+}
+
+/// The phase before ends at this very moment.
+fn begin(new: &Running, phase: Phase) {
+    new.event(EventKind::PhaseStarted { phase });
+}
+
+fn deadline_passed(new: &Running, phase: Phase, expired: Expired, what: &str) -> Obstacle {
+    let waited_ms = millis(expired.waited);
+    let missing = format!("{what} of {} ({})", name(new.spec()), new.last_words());
+    new.event(EventKind::DeadlinePassed {
+        phase,
+        waited_ms,
+        missing: missing.clone(),
+    });
+    Obstacle::Failed(format!(
+        "phase {phase} waited {waited_ms} ms in vain for {missing}"
+    ))
+}
+
+fn words(result: &PromoteResult) -> String {
+    match result {
+        PromoteResult::Acknowledged => "an acknowledgement".to_owned(),
+        PromoteResult::Refused(text) => text.clone(),
+        PromoteResult::Lost => "lost".to_owned(),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,138 @@
+//! An instance that runs: its supervisor, its leader API, and what it last said.
+
+use crate::leader_api::{LeaderApi, STATUS_DEADLINE};
+use crate::poll::Wait;
+use crate::record::{About, Recorder};
+use crate::supervisor::{Now, Progress, Supervisor, until_gone};
+use changeover_model::event::{EventKind, StatusSeen};
+use changeover_runtime::InstanceSpec;
+use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a wait without a deadline of its own lasts: longer than any run.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// A supervised instance. Dropping it ends it the hard way; [`Running::stop`] is the gentle way.
+pub struct Running {
+    supervisor: Supervisor,
+    api: LeaderApi,
+    recorder: Recorder,
+    last: Option<StatusSeen>,
+    /// The process that said it, by [`crate::supervisor::State::starts`].
+    said_by: u64,
+    /// Polls since the last event.
+    polls: u64,
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("spec", self.spec())
+            .field("state", &self.supervisor.state())
+            .field("last", &self.last)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    pub(super) fn new(supervisor: Supervisor, recorder: Recorder) -> Self {
+        Running {
+            api: LeaderApi::new(supervisor.spec().http_addr),
+            supervisor,
+            recorder,
+            last: None,
+            said_by: 0,
+            polls: 0,
+        }
+    }
+
+    /// What it was started with.
+    pub fn spec(&self) -> &InstanceSpec {
+        self.supervisor.spec()
+    }
+
+    /// Its supervisor.
+    pub fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+
+    /// Stops it: softly, after `grace` the hard way. `reason` is that of [`EventKind::StopIntent`].
+    pub async fn stop(&self, reason: &str, grace: Duration) {
+        self.supervisor.stop(reason, grace).await;
+    }
+
+    pub(super) fn api(&self) -> &LeaderApi {
+        &self.api
+    }
+
+    pub(super) fn about(&self) -> About {
+        self.supervisor.about()
+    }
+
+    pub(super) fn event(&self, kind: EventKind) {
+        self.recorder.event(&self.about(), kind);
+    }
+
+    /// What it last said, in words.
+    pub(super) fn last_words(&self) -> String {
+        let process = match self.supervisor.state().now {
+            Now::Running { pid } => format!("process {pid} runs"),
+            Now::Restarting => "its process is being restarted".to_owned(),
+            Now::Gone(gone) => gone.to_string(),
+        };
+        match &self.last {
+            Some(last) => format!("last status {last}, {process}"),
+            None => format!("no status asked, {process}"),
+        }
+    }
+
+    /// Asks for the status once, for at most `limit`. A change is an event, and so is the first status that another
+    /// process reports.
+    pub(super) async fn poll(&mut self, limit: Duration) -> StatusSeen {
+        let starts = self.supervisor.state().starts;
+        let seen = timeout(limit, self.api.status())
+            .await
+            .unwrap_or(StatusSeen::Silent);
+        self.polls += 1;
+        let is_status = matches!(seen, StatusSeen::Status(_));
+        let news = match &self.last {
+            None => true,
+            // Nonsense may say something else each time; that it is nonsense is said once.
+            Some(StatusSeen::Nonsense(_)) => !matches!(seen, StatusSeen::Nonsense(_)),
+            Some(last) => *last != seen || (is_status && self.said_by != starts),
+        };
+        if news {
+            self.event(EventKind::StatusSeen {
+                seen: seen.clone(),
+                polls: self.polls,
+            });
+            self.polls = 0;
+            self.last = Some(seen.clone());
+            self.said_by = starts;
+        }
+        if let StatusSeen::Status(status) = seen {
+            self.supervisor.reached(starts, Progress::from(status));
+        }
+        seen
+    }
+
+    /// Watches its status until it is gone.
+    pub(super) async fn observe_until_gone(&mut self) {
+        let mut gone = pin!(until_gone(self.supervisor.watch()));
+        let mut wait = Wait::new(FOR_EVER);
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut gone => return,
+                _ = wait.due() => {}
+            }
+            tokio::select! {
+                biased;
+                _ = &mut gone => return,
+                _ = self.poll(STATUS_DEADLINE) => {}
+            }
+        }
+    }
+}

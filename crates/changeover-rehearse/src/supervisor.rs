@@ -1,0 +1,437 @@
+//! Keeps one instance's process running by the rules of the protocol, and gives up by them.
+//!
+//! A task owns the instance, so that a process that asks for a restart gets it at once, whatever else the rehearsal
+//! is busy with. It publishes what became of the process; who wants to know watches.
+
+use crate::record::{About, Recorder};
+use changeover_model::event::{EventKind, ProcessEnd, RestartReason};
+use changeover_model::status::DeploymentStatus;
+use changeover_model::target::InstanceTemplate;
+use changeover_runtime::{Ended, Instance, InstanceSpec};
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
+
+/// How long after a crash the process is started again.
+pub const CRASH_PAUSE: Duration = Duration::from_millis(100);
+
+/// So many crashes in a row, none getting further than the one before, are a crash loop.
+pub const CRASHES_OF_A_LOOP: usize = 3;
+
+/// How many lines of the log a crash loop is reported with.
+const LOG_LINES: usize = 20;
+
+/// What the exit codes of a target mean. All others are crashes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExitRules {
+    /// Codes that ask for a restart in place.
+    pub restart: Vec<i32>,
+    /// Codes that say "I was fenced, do not restart me".
+    pub fenced: Vec<i32>,
+}
+
+impl From<&InstanceTemplate> for ExitRules {
+    fn from(template: &InstanceTemplate) -> Self {
+        ExitRules {
+            restart: template.restart_exit_codes.clone(),
+            fenced: template.fenced_exit_codes.clone(),
+        }
+    }
+}
+
+/// How far a process has got.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Progress {
+    /// It has not answered.
+    #[default]
+    Nothing,
+    /// It answered `Initializing`.
+    Initializing,
+    /// It answered `ReadyToPromote`.
+    ReadyToPromote,
+    /// It answered `Promoting`.
+    Promoting,
+    /// It answered `IsLeader`.
+    IsLeader,
+    /// A query was answered.
+    Serving,
+}
+
+impl From<DeploymentStatus> for Progress {
+    fn from(status: DeploymentStatus) -> Self {
+        match status {
+            DeploymentStatus::Initializing => Progress::Initializing,
+            DeploymentStatus::ReadyToPromote => Progress::ReadyToPromote,
+            DeploymentStatus::Promoting => Progress::Promoting,
+            DeploymentStatus::IsLeader => Progress::IsLeader,
+        }
+    }
+}
+
+/// Why an instance has no process any more and gets none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gone {
+    /// It said that it was fenced.
+    Fenced(ProcessEnd),
+    /// It crashed again and again: the ends, oldest first.
+    CrashLoop(Vec<ProcessEnd>),
+    /// Its process could not be started again: why.
+    NotRestarted(String),
+    /// We stopped it.
+    Stopped(ProcessEnd),
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Gone::Fenced(end) => write!(f, "ended as fenced ({end})"),
+            Gone::CrashLoop(ends) => {
+                f.write_str("is in a crash loop (")?;
+                for (n, end) in ends.iter().enumerate() {
+                    write!(f, "{}{end}", if n == 0 { "" } else { ", " })?;
+                }
+                f.write_str("); its log tells why")
+            }
+            Gone::NotRestarted(why) => write!(f, "could not be started again: {why}"),
+            Gone::Stopped(end) => write!(f, "was stopped ({end})"),
+        }
+    }
+}
+
+/// What an instance's process does now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Now {
+    /// It runs.
+    Running {
+        /// The process.
+        pid: u32,
+    },
+    /// It ended and is about to be started again.
+    Restarting,
+    /// It ended for good.
+    Gone(Gone),
+}
+
+/// What a supervisor publishes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// How many processes there were: tells one from the next.
+    pub starts: u64,
+    /// How many of them crashed.
+    pub crashes: u64,
+    /// What the process does now.
+    pub now: Now,
+}
+
+struct StopRequest {
+    reason: String,
+    grace: Duration,
+    done: oneshot::Sender<()>,
+}
+
+/// A handle to the task that owns an instance. Dropping it ends the instance the hard way.
+#[derive(Debug)]
+pub struct Supervisor {
+    spec: InstanceSpec,
+    state: watch::Receiver<State>,
+    step: Arc<AtomicU32>,
+    progress: Arc<Mutex<(u64, Progress)>>,
+    stops: mpsc::Sender<StopRequest>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Supervisor {
+    /// Supervises a spawned instance. Its events belong to `step` until [`Supervisor::enter_step`]. Must be called
+    /// within a runtime.
+    pub fn start(
+        instance: Box<dyn Instance>,
+        rules: ExitRules,
+        recorder: Recorder,
+        step: u32,
+    ) -> Self {
+        let spec = instance.spec().clone();
+        let (publish, state) = watch::channel(State {
+            starts: 1,
+            crashes: 0,
+            now: Now::Running {
+                pid: instance.pid(),
+            },
+        });
+        let (stops, requests) = mpsc::channel(1);
+        let step = Arc::new(AtomicU32::new(step));
+        let progress = Arc::new(Mutex::new((1, Progress::Nothing)));
+        let keeper = Keeper {
+            instance,
+            rules,
+            recorder,
+            publish,
+            step: Arc::clone(&step),
+            progress: Arc::clone(&progress),
+            row: CrashRow::default(),
+            restart: None,
+        };
+        Supervisor {
+            spec,
+            state,
+            step,
+            progress,
+            stops,
+            _task: AbortOnDropHandle::new(tokio::spawn(keeper.keep(requests))),
+        }
+    }
+
+    /// What the instance was started with.
+    pub fn spec(&self) -> &InstanceSpec {
+        &self.spec
+    }
+
+    /// What the process does now.
+    pub fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// A receiver of every change.
+    pub fn watch(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// From now on its events belong to this step.
+    pub fn enter_step(&self, step: u32) {
+        self.step.store(step, Ordering::Relaxed);
+    }
+
+    /// Whom its events are about.
+    pub fn about(&self) -> About {
+        about(&self.spec, &self.step)
+    }
+
+    /// Reports how far a process got: the one that was number [`State::starts`] when it was asked. A report about an
+    /// earlier process is ignored.
+    pub fn reached(&self, starts: u64, progress: Progress) {
+        let mut reached = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if reached.0 == starts {
+            reached.1 = reached.1.max(progress);
+        }
+    }
+
+    /// Stops the instance: softly, after `grace` the hard way. Returns when it is gone. One that is gone already only
+    /// has what it left behind removed.
+    pub async fn stop(&self, reason: &str, grace: Duration) {
+        let (done, stopped) = oneshot::channel();
+        let request = StopRequest {
+            reason: reason.to_owned(),
+            grace,
+            done,
+        };
+        // When the task is over, so is the instance.
+        if self.stops.send(request).await.is_ok() {
+            let _ = stopped.await;
+        }
+    }
+}
+
+/// Waits until the instance is gone. Cancel-safe.
+pub async fn until_gone(mut state: watch::Receiver<State>) -> Gone {
+    loop {
+        if let Now::Gone(gone) = &state.borrow_and_update().now {
+            return gone.clone();
+        }
+        if state.changed().await.is_err() {
+            // The task ended without a word: it was aborted, and the instance dropped.
+            return Gone::Stopped(ProcessEnd::Signal(nix::sys::signal::Signal::SIGKILL as i32));
+        }
+    }
+}
+
+fn about(spec: &InstanceSpec, step: &AtomicU32) -> About {
+    About {
+        step: Some(step.load(Ordering::Relaxed)),
+        slot: Some(spec.slot.clone()),
+        generation: Some(spec.generation),
+    }
+}
+
+/// Crashes in a row, none getting further than the one before.
+#[derive(Debug, Default)]
+struct CrashRow {
+    ends: Vec<ProcessEnd>,
+    last: Progress,
+}
+
+impl CrashRow {
+    /// Counts a crash of a process that got so far.
+    fn crashed(&mut self, end: ProcessEnd, progress: Progress) {
+        if progress > self.last {
+            self.ends.clear();
+        }
+        self.ends.push(end);
+        self.last = progress;
+    }
+
+    fn is_loop(&self) -> bool {
+        self.ends.len() >= CRASHES_OF_A_LOOP
+    }
+}
+
+/// The task's own side.
+struct Keeper {
+    instance: Box<dyn Instance>,
+    rules: ExitRules,
+    recorder: Recorder,
+    publish: watch::Sender<State>,
+    step: Arc<AtomicU32>,
+    progress: Arc<Mutex<(u64, Progress)>>,
+    row: CrashRow,
+    /// When the process is to be started again, and why.
+    restart: Option<(Instant, RestartReason)>,
+}
+
+impl Keeper {
+    async fn keep(mut self, mut requests: mpsc::Receiver<StopRequest>) {
+        loop {
+            let running = matches!(self.publish.borrow().now, Now::Running { .. });
+            let due = self.restart.map(|(at, _)| at);
+            tokio::select! {
+                // A stop first: what it ends must not be restarted.
+                biased;
+                request = requests.recv() => {
+                    let Some(request) = request else { return };
+                    self.stop(&request).await;
+                    // Whoever asked may have stopped waiting.
+                    let _ = request.done.send(());
+                    return;
+                }
+                ended = self.instance.ended(), if running => self.ended(ended),
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.start_again().await,
+            }
+        }
+    }
+
+    fn event(&self, kind: EventKind) {
+        self.recorder
+            .event(&about(self.instance.spec(), &self.step), kind);
+    }
+
+    fn publish(&self, now: Now) {
+        self.publish.send_modify(|state| state.now = now);
+    }
+
+    /// Decides what an end means. The event comes first: whoever watches the state may act on it at once.
+    fn ended(&mut self, ended: Ended) {
+        let Ended { end, by_us } = ended;
+        self.event(EventKind::ProcessEnded { end, by_us });
+        let code = match end {
+            ProcessEnd::Code(code) => Some(code),
+            ProcessEnd::Signal(_) => None,
+        };
+        if by_us {
+            self.publish(Now::Gone(Gone::Stopped(end)));
+        } else if code.is_some_and(|code| self.rules.fenced.contains(&code)) {
+            self.publish(Now::Gone(Gone::Fenced(end)));
+        } else if code.is_some_and(|code| self.rules.restart.contains(&code)) {
+            self.row = CrashRow::default();
+            self.restart = Some((Instant::now(), RestartReason::Asked));
+            self.publish(Now::Restarting);
+        } else {
+            self.crashed(end);
+        }
+    }
+
+    fn crashed(&mut self, end: ProcessEnd) {
+        let (_, progress) = *self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        self.row.crashed(end, progress);
+        let now = if self.row.is_loop() {
+            let ends = self.row.ends.clone();
+            self.event(EventKind::CrashLoop {
+                ends: ends.clone(),
+                log: self.instance.log_tail(LOG_LINES),
+            });
+            Now::Gone(Gone::CrashLoop(ends))
+        } else {
+            self.restart = Some((Instant::now() + CRASH_PAUSE, RestartReason::Crashed));
+            Now::Restarting
+        };
+        self.publish.send_modify(|state| {
+            state.crashes += 1;
+            state.now = now;
+        });
+    }
+
+    async fn start_again(&mut self) {
+        let Some((_, reason)) = self.restart.take() else {
+            return;
+        };
+        self.event(EventKind::RestartIntent { reason });
+        if let Err(error) = self.instance.restart().await {
+            self.publish(Now::Gone(Gone::NotRestarted(error.message)));
+            return;
+        }
+        let pid = self.instance.pid();
+        let starts = self.publish.borrow().starts + 1;
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = (starts, Progress::Nothing);
+        self.event(EventKind::RestartDone { pid });
+        self.publish.send_modify(|state| {
+            state.starts = starts;
+            state.now = Now::Running { pid };
+        });
+    }
+
+    async fn stop(&mut self, request: &StopRequest) {
+        let now = self.publish.borrow().now.clone();
+        if let Now::Gone(_) = now {
+            self.instance.stop(request.grace).await;
+            return;
+        }
+        self.event(EventKind::StopIntent {
+            reason: request.reason.clone(),
+        });
+        let Ended { end, by_us } = self.instance.stop(request.grace).await;
+        if let Now::Running { .. } = now {
+            self.event(EventKind::ProcessEnded { end, by_us });
+        }
+        self.event(EventKind::StopDone);
+        self.publish(Now::Gone(Gone::Stopped(end)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CRASH: ProcessEnd = ProcessEnd::Code(101);
+
+    fn row(progress: &[Progress]) -> bool {
+        let mut row = CrashRow::default();
+        progress.iter().any(|&progress| {
+            row.crashed(CRASH, progress);
+            row.is_loop()
+        })
+    }
+
+    #[test]
+    fn three_crashes_that_get_no_further_are_a_loop() {
+        use Progress::{Initializing, IsLeader, Nothing, ReadyToPromote, Serving};
+        assert!(row(&[Nothing, Nothing, Nothing]));
+        assert!(row(&[Serving, Serving, Serving]));
+        assert!(row(&[IsLeader, Initializing, Initializing]));
+        assert!(!row(&[Nothing, Nothing, Initializing]));
+        assert!(!row(&[
+            Nothing,
+            Initializing,
+            ReadyToPromote,
+            IsLeader,
+            Serving
+        ]));
+        assert!(!row(&[
+            IsLeader,
+            Initializing,
+            ReadyToPromote,
+            ReadyToPromote
+        ]));
+        assert!(row(&[Nothing, Initializing, Initializing, Initializing]));
+    }
+}
