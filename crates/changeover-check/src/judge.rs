@@ -1,0 +1,220 @@
+//! The judge: takes events and operations, and gives the verdict.
+
+use crate::budget::{self, Measured};
+use crate::gap::{self, Sent, StepGaps, StepSpan};
+use crate::lanes::{LANES, Lanes};
+use crate::protocol::{self, ObservedWrite};
+use crate::quality::{self, WorkloadCounts};
+use crate::set::SetHistory;
+use crate::stats::from_ms;
+use crate::timeline::Timeline;
+use crate::verdict::{self, Judged};
+use changeover_model::event::Event;
+use changeover_model::history::{Op, Operation, Outcome, Source};
+use changeover_model::plan::Plan;
+use changeover_model::verdict::{Finding, OperationCounts, Verdict};
+
+/// Judges a run.
+///
+/// Feed it every event and every operation, each in the order of their files; how the two interleave does not
+/// matter. It keeps about a hundred bytes an operation, and judges in [`Judge::finish`].
+#[derive(Debug)]
+pub struct Judge {
+    plan: Plan,
+    run: String,
+    reproduce: String,
+    events: Vec<Event>,
+    lanes: Lanes,
+    set: SetHistory,
+    observed_writes: Vec<ObservedWrite>,
+    counts: OperationCounts,
+    workload: WorkloadCounts,
+}
+
+impl Judge {
+    /// A judge of the run of that name; `reproduce` is the command that runs the same plan again.
+    pub fn new(plan: &Plan, run: &str, reproduce: String) -> Self {
+        Judge {
+            plan: plan.clone(),
+            run: run.to_owned(),
+            reproduce,
+            events: Vec::new(),
+            lanes: Lanes::default(),
+            set: SetHistory::default(),
+            observed_writes: Vec::new(),
+            counts: OperationCounts {
+                acknowledged_writes: Some(0),
+                ..OperationCounts::default()
+            },
+            workload: WorkloadCounts::default(),
+        }
+    }
+
+    /// Takes an event.
+    pub fn event(&mut self, event: &Event) {
+        self.events.push(event.clone());
+    }
+
+    /// Takes an operation.
+    pub fn operation(&mut self, operation: &Operation) {
+        self.count(operation);
+        self.lanes.operation(operation);
+        self.set.operation(operation);
+        self.observed_write(operation);
+    }
+
+    fn count(&mut self, operation: &Operation) {
+        if matches!(operation.source, Some(Source::Observer | Source::FullRead)) {
+            return;
+        }
+        self.counts.total += 1;
+        match operation.outcome {
+            Outcome::Ok => self.counts.ok += 1,
+            Outcome::Fail => self.counts.fail += 1,
+            Outcome::Unknown => self.counts.unknown += 1,
+        }
+        let ok = operation.outcome == Outcome::Ok;
+        if ok && !matches!(operation.op, Op::Read | Op::Connect) {
+            *self.counts.acknowledged_writes.get_or_insert(0) += 1;
+        }
+        if operation.source == Some(Source::Lane) {
+            return;
+        }
+        self.workload.total += 1;
+        if ok {
+            match operation.op {
+                Op::Read => self.workload.reads += 1,
+                _ => self.workload.writes += 1,
+            }
+        }
+    }
+
+    fn observed_write(&mut self, operation: &Operation) {
+        let write = matches!(operation.op, Op::Add | Op::Write);
+        let acknowledged = operation.outcome == Outcome::Ok;
+        let Some(generation) = operation.generation else {
+            return;
+        };
+        if operation.source == Some(Source::Observer) && write && acknowledged {
+            self.observed_writes.push(ObservedWrite {
+                slot: operation.slot.clone(),
+                generation,
+                process: operation.process,
+                key: operation.key.clone(),
+                value: operation.value.clone(),
+                invoke: operation.invoke,
+                returned: operation.returned,
+            });
+        }
+    }
+
+    /// The verdict.
+    pub fn finish(mut self) -> Verdict {
+        // As written, should they have come in another order.
+        self.events.sort_by_key(|event| event.seq);
+        let timeline = Timeline::new(&self.events);
+        let lanes = std::mem::take(&mut self.lanes).into_sorted();
+        let measured = self.measure(&lanes, &timeline);
+        let mut findings: Vec<Finding> = self
+            .plan
+            .findings
+            .iter()
+            .map(verdict::planned_finding)
+            .collect();
+        findings.extend(protocol::judge(
+            &self.plan,
+            &self.events,
+            &self.observed_writes,
+        ));
+        findings.extend(self.set.judge(&timeline));
+        let mut doubts = self.doubts(&lanes, &timeline);
+        let dead: Vec<usize> = (0..LANES.len())
+            .filter(|&lane| !lanes[lane].is_empty())
+            .filter(|&lane| lanes[lane].iter().all(|s| s.completed.is_none()))
+            .collect();
+        findings.extend(
+            dead.iter()
+                .map(|&lane| budget::dead_lane(LANES[lane], lanes[lane].len())),
+        );
+        let dead: Vec<_> = dead.iter().map(|&lane| LANES[lane]).collect();
+        let budgets = budget::judge(&self.plan, &measured, &dead);
+        findings.extend(budgets.findings);
+        doubts.extend(budgets.doubts);
+        let freshness = self.set.freshness(&timeline);
+        let steps = verdict::steps(&self.plan, &timeline, &lanes, &measured, &freshness);
+        verdict::verdict(
+            &self.plan,
+            Judged {
+                run: self.run,
+                reproduce: self.reproduce,
+                steps,
+                findings,
+                doubts,
+                budgets: budgets.reports,
+                operations: self.counts,
+            },
+        )
+    }
+
+    fn interval(&self) -> u64 {
+        from_ms(self.plan.workload.probe_interval_ms)
+    }
+
+    /// The gaps of every lane in every step that began, steps first.
+    fn measure(&self, lanes: &[Vec<Sent>; LANES.len()], timeline: &Timeline) -> Vec<Measured> {
+        let interval = self.interval();
+        let spans: Vec<StepSpan> = timeline
+            .upgrades()
+            .map(|step| StepSpan {
+                span: step.span,
+                before: step.before,
+            })
+            .collect();
+        let gaps: Vec<Vec<StepGaps>> = lanes
+            .iter()
+            .map(|sent| gap::gaps(sent, interval, &spans))
+            .collect();
+        let mut measured = Vec::new();
+        for (index, step) in timeline.upgrades().enumerate() {
+            for (lane, id) in LANES.into_iter().enumerate() {
+                measured.push(Measured {
+                    lane: id,
+                    step: step.number,
+                    gaps: gaps[lane][index],
+                    doubtful: quality::too_late(&lanes[lane], interval, step).is_some(),
+                });
+            }
+        }
+        measured
+    }
+
+    fn doubts(&self, lanes: &[Vec<Sent>; LANES.len()], timeline: &Timeline) -> Vec<String> {
+        let interval = self.interval();
+        let mut doubts = quality::doubts_of_run(&self.plan, timeline);
+        doubts.extend(quality::doubts_of_workload(
+            &self.plan,
+            self.workload,
+            timeline,
+        ));
+        if timeline.load_began.is_some() {
+            doubts.extend(quality::doubts_of_windows(interval, timeline));
+            for (lane, sent) in LANES.into_iter().zip(lanes) {
+                if sent.is_empty() {
+                    doubts.push(format!("lane {lane} has no operations"));
+                } else {
+                    doubts.extend(quality::doubts_of_lane(lane, sent, interval, timeline));
+                }
+            }
+        }
+        doubts.extend(quality::doubts_of_full_reads(timeline));
+        if timeline.load_ended.is_some()
+            && let Some(uncompared) = self.set.uncompared()
+        {
+            doubts.push(format!(
+                "{} acknowledged write(s) to {} key(s) were never compared with a full read",
+                uncompared.writes, uncompared.keys
+            ));
+        }
+        doubts
+    }
+}

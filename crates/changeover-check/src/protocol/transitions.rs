@@ -1,0 +1,429 @@
+//! Statuses and exits, held against the protocol's state machine.
+//!
+//! Within one life of a process: `Initializing` → `ReadyToPromote` → `Promoting` → `IsLeader`, where polling may miss
+//! any but the last, and `Initializing` → `IsLeader` for who need not be promoted. A restart begins again. An
+//! unreachable, silent or nonsensical endpoint is no status.
+
+use super::{FENCED, RESTART, Steps, error, instance, shown};
+use changeover_model::check::Check;
+use changeover_model::event::{Event, EventKind, ProcessEnd, StatusSeen};
+use changeover_model::status::DeploymentStatus::{
+    self, Initializing, IsLeader, Promoting, ReadyToPromote,
+};
+use changeover_model::verdict::Finding;
+use std::collections::BTreeMap;
+
+/// What is known of an instance that decides which arrows there are.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Standing {
+    /// The first service: leads without a promotion.
+    first: bool,
+    /// A promotion was sent to it. Whatever came back, it may have arrived.
+    promoted: bool,
+    /// It said that it leads, in this life or an earlier one.
+    led: bool,
+}
+
+/// Whether the state machine has an arrow; `None` is the start of a process.
+pub(super) fn arrow(from: Option<DeploymentStatus>, to: DeploymentStatus, who: Standing) -> bool {
+    if from == Some(to) {
+        return true;
+    }
+    match (from, to) {
+        (None, Initializing) => true,
+        (None | Some(Initializing), ReadyToPromote) => !who.led,
+        (None | Some(Initializing), Promoting) => who.promoted && !who.led,
+        (None | Some(Initializing), IsLeader) => who.first || who.promoted,
+        (Some(ReadyToPromote), Promoting | IsLeader) => who.promoted,
+        (Some(Promoting), IsLeader) => true,
+        _ => false,
+    }
+}
+
+#[derive(Default)]
+struct Instance {
+    standing: Standing,
+    /// The last status of this life.
+    last: Option<DeploymentStatus>,
+    /// The last status of the life before, until this one has said something.
+    previous_life: Option<DeploymentStatus>,
+    /// Whether `last` may be an answer that the life before gave and that was recorded after its end: poller and
+    /// supervisor run side by side.
+    perhaps_stale: bool,
+}
+
+impl Instance {
+    fn status(&mut self, status: DeploymentStatus) -> Result<(), Option<DeploymentStatus>> {
+        let who = self.standing;
+        let legal =
+            arrow(self.last, status, who) || (self.perhaps_stale && arrow(None, status, who));
+        let stale = self.last.is_none()
+            && self
+                .previous_life
+                .take()
+                .is_some_and(|before| arrow(Some(before), status, who));
+        let from = self.last.replace(status);
+        self.perhaps_stale = stale || (self.perhaps_stale && from == Some(status));
+        self.standing.led |= status == IsLeader;
+        if legal || stale { Ok(()) } else { Err(from) }
+    }
+
+    fn end(&mut self) {
+        self.previous_life = self.last.take();
+        self.perhaps_stale = false;
+    }
+}
+
+pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut instances: BTreeMap<u64, Instance> = BTreeMap::new();
+    // Whether a higher generation led, now or later: only then was the promotion a real one.
+    let highest_leader = events
+        .iter()
+        .filter(|e| super::leaders::says_leader(e))
+        .filter_map(|e| e.generation)
+        .max();
+    for event in events {
+        let Some(generation) = event.generation else {
+            continue;
+        };
+        let superseded = instances
+            .range(generation.saturating_add(1)..)
+            .any(|(g, i)| *g > generation && i.standing.promoted);
+        let who = instances.entry(generation).or_default();
+        who.standing.first = steps.is_first(generation);
+        match &event.kind {
+            EventKind::PromoteIntent { .. } => who.standing.promoted = true,
+            EventKind::StatusSeen {
+                seen: StatusSeen::Status(status),
+                ..
+            } => {
+                let standing = who.standing;
+                if let Err(from) = who.status(*status) {
+                    findings.push(error(
+                        Check::IllegalTransition,
+                        steps.of_event(event),
+                        words(event, from, *status, standing),
+                        shown(&[event]),
+                    ));
+                }
+            }
+            EventKind::ProcessEnded { end, by_us } => {
+                let last = who.last;
+                who.end();
+                if *by_us {
+                    continue;
+                }
+                let after = After {
+                    led: who.standing.led,
+                    superseded,
+                    replaced: superseded && highest_leader.is_some_and(|h| h > generation),
+                };
+                if let Some((check, problem)) = exit_problem(*end, &after, last) {
+                    findings.push(error(
+                        check,
+                        steps.of_event(event),
+                        format!("{} {problem}", instance(event)),
+                        shown(&[event]),
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+    findings
+}
+
+fn words(
+    event: &Event,
+    from: Option<DeploymentStatus>,
+    to: DeploymentStatus,
+    standing: Standing,
+) -> String {
+    let from = match from {
+        Some(from) => format!("went from {from} to {to} in one process"),
+        None => format!("said {to} first"),
+    };
+    let why = match (standing.led, standing.promoted) {
+        (true, _) => "although it had led",
+        (false, false) => "although no promotion had been sent",
+        (false, true) => "which the protocol does not know",
+    };
+    format!("{} {from}, {why}", instance(event))
+}
+
+/// What had happened when a process ended by itself.
+struct After {
+    /// It had led.
+    led: bool,
+    /// A promotion had been sent to a higher generation.
+    superseded: bool,
+    /// And a higher generation leads, or will.
+    replaced: bool,
+}
+
+fn exit_problem(
+    end: ProcessEnd,
+    after: &After,
+    last: Option<DeploymentStatus>,
+) -> Option<(Check, String)> {
+    match end {
+        ProcessEnd::Code(FENCED) if after.led && !after.superseded => Some((
+            Check::IllegalTransition,
+            "led and exited with 0 (\"I was fenced\") though no higher generation had been promoted"
+                .to_owned(),
+        )),
+        ProcessEnd::Code(FENCED) if !after.led && !after.superseded => {
+            let last = last.map_or("no status".to_owned(), |status| status.to_string());
+            Some((
+                Check::NeverReady,
+                format!(
+                    "exited with 0 (\"I was fenced\") before it led; its last word was {last}, still missing: {IsLeader}"
+                ),
+            ))
+        }
+        ProcessEnd::Code(FENCED | RESTART) => None,
+        end if after.led && after.replaced => Some((
+            Check::IllegalTransition,
+            format!("was fenced and left with {end}; it should have exited with {FENCED}"),
+        )),
+        // A crash: one alone is no finding, and a loop is told by its own event.
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Events, events, plan};
+
+    fn checks(build: impl FnOnce(&mut Events)) -> Vec<(Check, Option<u32>)> {
+        let mut e = events();
+        build(&mut e);
+        judge(&Steps { plan: &plan(2) }, &e.list)
+            .into_iter()
+            .map(|f| (f.check, f.step))
+            .collect()
+    }
+
+    const ILLEGAL: (Check, Option<u32>) = (Check::IllegalTransition, Some(1));
+
+    /// The first service leads.
+    fn first(e: &mut Events) -> &mut Events {
+        e.step(0).on(0).status(Initializing).status(IsLeader);
+        e.step(1)
+    }
+
+    /// The second is ready.
+    fn ready(e: &mut Events) -> &mut Events {
+        first(e).on(1).status(Initializing).status(ReadyToPromote)
+    }
+
+    #[test]
+    fn a_plain_upgrade_is_legal() {
+        let found = checks(|e| {
+            ready(e).promote().status(Promoting);
+            e.on(0).seen(StatusSeen::Unreachable).exit(0);
+            e.on(1).exit(166).seen(StatusSeen::Unreachable);
+            e.status(Initializing).status(IsLeader);
+            // Restarts of the leader.
+            e.exit(101).status(Initializing).status(IsLeader);
+            // The next one restarts while catching up, because of DDL.
+            e.step(2).on(2).status(Initializing).exit(166);
+            e.status(Initializing).status(ReadyToPromote).promote();
+            // Polling missed some.
+            e.exit(166).status(IsLeader);
+            e.on(1).exit(166).status(Initializing).exit(0);
+        });
+        assert_eq!(found, []);
+    }
+
+    #[test]
+    fn the_table_of_arrows() {
+        let who = |first, promoted, led| Standing {
+            first,
+            promoted,
+            led,
+        };
+        let new = who(false, false, false);
+        let told = who(false, true, false);
+        let leader = who(false, true, true);
+        let arrows = |standing: Standing| {
+            let froms = [
+                None,
+                Some(Initializing),
+                Some(ReadyToPromote),
+                Some(Promoting),
+                Some(IsLeader),
+            ];
+            froms.map(|from| {
+                DeploymentStatus::ALL
+                    .into_iter()
+                    .filter(|to| from != Some(*to) && arrow(from, *to, standing))
+                    .collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(
+            arrows(new),
+            [
+                vec![Initializing, ReadyToPromote],
+                vec![ReadyToPromote],
+                vec![],
+                vec![IsLeader],
+                vec![],
+            ]
+        );
+        assert_eq!(
+            arrows(told),
+            [
+                vec![Initializing, ReadyToPromote, Promoting, IsLeader],
+                vec![ReadyToPromote, Promoting, IsLeader],
+                vec![Promoting, IsLeader],
+                vec![IsLeader],
+                vec![],
+            ]
+        );
+        assert_eq!(
+            arrows(leader),
+            [
+                vec![Initializing, IsLeader],
+                vec![IsLeader],
+                vec![Promoting, IsLeader],
+                vec![IsLeader],
+                vec![],
+            ]
+        );
+        assert_eq!(
+            arrows(who(true, false, false))[1],
+            [ReadyToPromote, IsLeader]
+        );
+    }
+
+    #[test]
+    fn a_leader_does_not_initialise_again_without_a_restart() {
+        let found = checks(|e| {
+            first(e).on(0).status(Initializing);
+        });
+        assert_eq!(found, [ILLEGAL]);
+        // Unreachable in between is no restart.
+        let found = checks(|e| {
+            first(e)
+                .on(0)
+                .seen(StatusSeen::Unreachable)
+                .status(Initializing);
+        });
+        assert_eq!(found, [ILLEGAL]);
+        let found = checks(|e| {
+            first(e).on(0).exit(101).status(Initializing);
+        });
+        assert_eq!(found, []);
+    }
+
+    #[test]
+    fn nobody_leads_without_a_promotion() {
+        for from in [None, Some(Initializing), Some(ReadyToPromote)] {
+            let found = checks(|e| {
+                first(e).on(1);
+                if let Some(from) = from {
+                    e.status(from);
+                }
+                e.status(IsLeader);
+            });
+            assert_eq!(found, [ILLEGAL], "{from:?}");
+        }
+        assert_eq!(
+            checks(|e| {
+                ready(e).promote().status(IsLeader);
+            }),
+            []
+        );
+    }
+
+    #[test]
+    fn an_answer_recorded_after_its_process_ended_is_no_transition() {
+        let found = checks(|e| {
+            ready(e).promote().exit(166).status(Promoting);
+            e.status(Initializing).status(IsLeader);
+        });
+        assert_eq!(found, []);
+        // But only the first answer of a life can be such.
+        let found = checks(|e| {
+            ready(e).promote().exit(166).status(Promoting);
+            e.status(Initializing).status(IsLeader).status(Initializing);
+        });
+        assert_eq!(found, [ILLEGAL]);
+    }
+
+    #[test]
+    fn a_leader_exits_0_only_after_a_promotion() {
+        assert_eq!(
+            checks(|e| {
+                first(e).on(0).exit(0);
+            }),
+            [ILLEGAL]
+        );
+        assert_eq!(
+            checks(|e| {
+                ready(e).on(0).exit(0);
+            }),
+            [ILLEGAL]
+        );
+        assert_eq!(
+            checks(|e| {
+                ready(e).promote().on(0).exit(0);
+            }),
+            []
+        );
+    }
+
+    #[test]
+    fn a_fenced_leader_leaves_with_0() {
+        let end = |codes: &'static [i32]| {
+            checks(move |e| {
+                ready(e).promote();
+                for &code in codes {
+                    e.on(0).exit(code);
+                }
+                e.on(1).exit(166).status(IsLeader);
+            })
+        };
+        assert_eq!(end(&[0]), []);
+        assert_eq!(end(&[166, 0]), []);
+        assert_eq!(end(&[101]), [ILLEGAL]);
+        // Stopped by us.
+        let stopped = checks(|e| {
+            ready(e).promote().status(IsLeader);
+            e.on(0).push(EventKind::ProcessEnded {
+                end: ProcessEnd::Signal(9),
+                by_us: true,
+            });
+        });
+        assert_eq!(stopped, []);
+        // A crash before any promotion, or when nobody took over, is only a crash.
+        let crashed = checks(|e| {
+            ready(e)
+                .on(0)
+                .exit(101)
+                .status(Initializing)
+                .status(IsLeader);
+            e.on(1).promote().on(0).exit(101);
+        });
+        assert_eq!(crashed, []);
+    }
+
+    #[test]
+    fn leaving_as_fenced_before_leading_is_never_ready() {
+        let found = checks(|e| {
+            ready(e).on(1).exit(0);
+        });
+        assert_eq!(found, [(Check::NeverReady, Some(1))]);
+        let found = checks(|e| {
+            e.step(0).on(0).exit(0);
+        });
+        assert_eq!(found, [(Check::NeverReady, Some(0))]);
+        let found = checks(|e| {
+            ready(e).on(1).exit(166).exit(101);
+        });
+        assert_eq!(found, []);
+    }
+}

@@ -1,0 +1,370 @@
+//! The `set` model: what was added, what every read showed, and the checks on it.
+//!
+//! Millions of operations must fit. Keys, elements and clients are numbers, and an answer is a bit set over the
+//! numbers its key gave to elements, because keys hold about a hundred. Nothing is judged while operations come in:
+//! a read may be recorded before the write whose element it shows.
+
+mod effects;
+mod freshness;
+mod session;
+
+use crate::bits::Bits;
+use crate::findings::Cases;
+use crate::intern::{FastMap, Interner};
+use crate::stats::seconds;
+use crate::timeline::Timeline;
+use changeover_model::history::{Class, Connection, Op, Operation, Outcome, Source};
+use changeover_model::verdict::Finding;
+use serde_json::{Value, json};
+
+/// No operation: the end of a chain, or an element that nobody showed.
+const NONE: u32 = u32::MAX;
+
+/// An element of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Element {
+    /// As our own clients add them.
+    Integer(i64),
+    /// Any other JSON value, as the number of its text.
+    Other(u32),
+}
+
+/// Whose session an operation belongs to: the stable client where there is one, else the process. The rest keeps
+/// numbers apart that different parts of a harness may have given twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+struct Session {
+    source: Option<Source>,
+    class: Option<Class>,
+    connection: Option<Connection>,
+    generation: Option<u64>,
+    client: Option<u64>,
+    process: Option<u64>,
+}
+
+/// What a read is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReadKind {
+    /// A lane's or the workload's.
+    Client,
+    /// Part of a full read: what it lacks is lost.
+    Full,
+    /// A direct observer's: it may lag behind.
+    Observer,
+}
+
+/// A successful read.
+#[derive(Debug)]
+struct ReadRecord {
+    key: u32,
+    session: u32,
+    process: u64,
+    invoke: u64,
+    returned: u64,
+    kind: ReadKind,
+    shown: Bits,
+}
+
+/// An add, however it ended.
+#[derive(Debug)]
+struct AddRecord {
+    key: u32,
+    element: u32,
+    session: u32,
+    process: u64,
+    invoke: u64,
+    /// When it was acknowledged.
+    acknowledged: Option<u64>,
+    /// Whether it certainly had no effect.
+    failed: bool,
+    /// Whether a direct observer sent it: then it is neither expected in full reads nor missed in answers.
+    observer: bool,
+    /// The add before this one of the same element, or [`NONE`].
+    previous: u32,
+}
+
+/// What is known of an element of a key.
+#[derive(Debug)]
+struct ElementState {
+    element: Element,
+    /// The last add of it, or [`NONE`].
+    last_add: u32,
+    /// The read that returned first of those that showed it, or [`NONE`].
+    first_shown: u32,
+}
+
+#[derive(Debug, Default)]
+struct KeyState {
+    numbers: FastMap<Element, u32>,
+    elements: Vec<ElementState>,
+}
+
+impl KeyState {
+    /// The number of an element. Answers mostly list elements in the order in which they were added, so the number
+    /// after the last one is tried first.
+    fn number(&mut self, element: Element, guess: u32) -> u32 {
+        if let Some(state) = self.elements.get(guess as usize)
+            && state.element == element
+        {
+            return guess;
+        }
+        let next = self.elements.len() as u32;
+        let number = *self.numbers.entry(element).or_insert(next);
+        if number == next {
+            self.elements.push(ElementState {
+                element,
+                last_add: NONE,
+                first_shown: NONE,
+            });
+        }
+        number
+    }
+}
+
+/// An element that an answer showed more than once.
+#[derive(Debug)]
+struct Repeat {
+    /// The read that showed it most often.
+    read: u32,
+    times: u32,
+}
+
+/// An answer that is no list.
+#[derive(Debug)]
+struct OddAnswer {
+    key: u32,
+    session: u32,
+    process: u64,
+    invoke: u64,
+    returned: u64,
+}
+
+/// All operations of the `set` model.
+#[derive(Debug, Default)]
+pub(crate) struct SetHistory {
+    keys: Interner<String>,
+    states: Vec<KeyState>,
+    texts: Interner<String>,
+    sessions: Interner<Session>,
+    adds: Vec<AddRecord>,
+    reads: Vec<ReadRecord>,
+    /// By key and element.
+    repeats: FastMap<(u32, u32), Repeat>,
+    odd: Vec<OddAnswer>,
+}
+
+impl SetHistory {
+    /// Takes an operation, if it is one of the model.
+    pub(crate) fn operation(&mut self, operation: &Operation) {
+        if operation.model.as_deref().is_some_and(|m| m != "set") {
+            return;
+        }
+        let Some(key) = &operation.key else {
+            return;
+        };
+        match (operation.op, operation.outcome) {
+            (Op::Add, _) => {
+                let key = self.key(key);
+                self.add(key, operation);
+            }
+            (Op::Read, Outcome::Ok) => {
+                let key = self.key(key);
+                self.read(key, operation);
+            }
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, key: u32, operation: &Operation) {
+        let element = self.element(&operation.value);
+        let session = self.session(operation);
+        let state = &mut self.states[key as usize];
+        let guess = state.elements.len() as u32;
+        let number = state.number(element, guess);
+        let record = AddRecord {
+            key,
+            element: number,
+            session,
+            process: operation.process,
+            invoke: operation.invoke,
+            acknowledged: match operation.outcome {
+                Outcome::Ok => operation.returned.or(operation.ended),
+                Outcome::Fail | Outcome::Unknown => None,
+            },
+            failed: operation.outcome == Outcome::Fail,
+            observer: operation.source == Some(Source::Observer),
+            previous: state.elements[number as usize].last_add,
+        };
+        state.elements[number as usize].last_add = self.adds.len() as u32;
+        self.adds.push(record);
+    }
+
+    fn read(&mut self, key: u32, operation: &Operation) {
+        let session = self.session(operation);
+        let returned = operation
+            .returned
+            .or(operation.ended)
+            .unwrap_or(operation.invoke);
+        let none = Vec::new();
+        let answer = match &operation.result {
+            Value::Null => &none,
+            Value::Array(answer) => answer,
+            _ => {
+                self.odd.push(OddAnswer {
+                    key,
+                    session,
+                    process: operation.process,
+                    invoke: operation.invoke,
+                    returned,
+                });
+                return;
+            }
+        };
+        let read = self.reads.len() as u32;
+        let mut shown = Bits::default();
+        let mut again: Vec<u32> = Vec::new();
+        let mut guess = 0;
+        for value in answer {
+            let element = self.element(value);
+            let state = &mut self.states[key as usize];
+            let number = state.number(element, guess);
+            guess = number + 1;
+            if !shown.insert(number) {
+                again.push(number);
+                continue;
+            }
+            let first = &mut state.elements[number as usize].first_shown;
+            // `NONE` is no index, so `get` covers both cases.
+            let earlier = self.reads.get(*first as usize).map(|r| r.returned);
+            if earlier.is_none_or(|earlier| returned < earlier) {
+                *first = read;
+            }
+        }
+        self.note_repeats(key, read, &mut again);
+        self.reads.push(ReadRecord {
+            key,
+            session,
+            process: operation.process,
+            invoke: operation.invoke,
+            returned,
+            kind: match operation.source {
+                Some(Source::Observer) => ReadKind::Observer,
+                Some(Source::FullRead) => ReadKind::Full,
+                Some(Source::Lane | Source::Workload) | None => ReadKind::Client,
+            },
+            shown,
+        });
+    }
+
+    fn note_repeats(&mut self, key: u32, read: u32, again: &mut [u32]) {
+        again.sort_unstable();
+        for run in again.chunk_by(|a, b| a == b) {
+            let times = run.len() as u32 + 1;
+            let repeat = self
+                .repeats
+                .entry((key, run[0]))
+                .or_insert(Repeat { read, times });
+            if times > repeat.times {
+                *repeat = Repeat { read, times };
+            }
+        }
+    }
+
+    fn key(&mut self, name: &str) -> u32 {
+        let key = match self.keys.known(name) {
+            Some(key) => key,
+            None => self.keys.number(name.to_owned()),
+        };
+        if self.states.len() <= key as usize {
+            self.states.push(KeyState::default());
+        }
+        key
+    }
+
+    fn element(&mut self, value: &Value) -> Element {
+        match value.as_i64() {
+            Some(n) => Element::Integer(n),
+            None => Element::Other(self.texts.number(value.to_string())),
+        }
+    }
+
+    fn session(&mut self, operation: &Operation) -> u32 {
+        self.sessions.number(Session {
+            source: operation.source,
+            class: operation.class,
+            connection: operation.connection,
+            generation: operation.generation,
+            client: operation.client,
+            process: match operation.client {
+                Some(_) => None,
+                None => Some(operation.process),
+            },
+        })
+    }
+
+    /// All findings of the model.
+    pub(crate) fn judge(&self, timeline: &Timeline) -> Vec<Finding> {
+        let mut cases = Cases::default();
+        self.check_effects(timeline, &mut cases);
+        self.check_sessions(timeline, &mut cases);
+        cases.into_findings()
+    }
+
+    fn adds_of(&self, state: &ElementState) -> impl Iterator<Item = &AddRecord> {
+        let mut next = state.last_add;
+        std::iter::from_fn(move || {
+            let add = self.adds.get(next as usize)?;
+            next = add.previous;
+            Some(add)
+        })
+    }
+
+    fn key_name(&self, key: u32) -> &str {
+        self.keys.value(key)
+    }
+
+    fn element_json(&self, key: u32, element: u32) -> Value {
+        match self.states[key as usize].elements[element as usize].element {
+            Element::Integer(n) => json!(n),
+            Element::Other(text) => {
+                let text = self.texts.value(text);
+                serde_json::from_str(text).unwrap_or_else(|_| json!(text))
+            }
+        }
+    }
+
+    fn add_json(&self, add: &AddRecord) -> Value {
+        let outcome = match (add.acknowledged, add.failed) {
+            (Some(_), _) => "ok",
+            (None, true) => "fail",
+            (None, false) => "unknown",
+        };
+        json!({
+            "op": "add",
+            "process": add.process,
+            "client": self.sessions.value(add.session).client,
+            "key": self.key_name(add.key),
+            "value": self.element_json(add.key, add.element),
+            "outcome": outcome,
+            "sent_s": seconds(add.invoke),
+            "returned_s": add.acknowledged.map(seconds),
+        })
+    }
+
+    fn read_json(&self, read: &ReadRecord) -> Value {
+        let session = self.sessions.value(read.session);
+        json!({
+            "op": "read",
+            "by": match read.kind {
+                ReadKind::Client => "client",
+                ReadKind::Full => "full-read",
+                ReadKind::Observer => "observer",
+            },
+            "process": read.process,
+            "client": session.client,
+            "generation": session.generation,
+            "key": self.key_name(read.key),
+            "sent_s": seconds(read.invoke),
+            "returned_s": seconds(read.returned),
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! Puts the verdict together.
+
+use crate::budget::Measured;
+use crate::gap::Sent;
+use crate::lanes::LANES;
+use crate::latency::latency;
+use crate::stats::ms;
+use crate::timeline::{StepTimes, Timeline};
+use changeover_model::check::Severity;
+use changeover_model::format::Kind;
+use changeover_model::plan::{Plan, PlanFinding};
+use changeover_model::verdict::{
+    BudgetReport, Finding, FreshnessReport, GapReport, OperationCounts, PhaseReport, StepReport,
+    Verdict, VerdictOutcome,
+};
+use serde_json::Value;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// Everything that was found out about a run.
+pub(crate) struct Judged {
+    pub(crate) run: String,
+    pub(crate) reproduce: String,
+    pub(crate) steps: Vec<StepReport>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) doubts: Vec<String>,
+    pub(crate) budgets: Vec<BudgetReport>,
+    pub(crate) operations: OperationCounts,
+}
+
+/// The outcome: any finding of severity error makes it fail; else any doubt, inconclusive.
+pub fn outcome(findings: &[Finding], doubts: &[String]) -> VerdictOutcome {
+    if findings.iter().any(|f| f.severity == Severity::Error) {
+        VerdictOutcome::Fail
+    } else if doubts.is_empty() {
+        VerdictOutcome::Pass
+    } else {
+        VerdictOutcome::Inconclusive
+    }
+}
+
+/// Most severe first, then by step (what belongs to none comes last), then by check.
+pub fn sort(findings: &mut [Finding]) {
+    findings.sort_by_key(|f| (Reverse(f.severity), f.step.unwrap_or(u32::MAX), f.check));
+}
+
+pub(crate) fn verdict(plan: &Plan, judged: Judged) -> Verdict {
+    let Judged {
+        run,
+        reproduce,
+        steps,
+        mut findings,
+        doubts,
+        budgets,
+        operations,
+    } = judged;
+    sort(&mut findings);
+    let errors = findings.iter().filter(|f| f.severity == Severity::Error);
+    let reasons = errors
+        .map(|f| match f.step {
+            Some(step) => format!("{} at step {step}: {}", f.check, f.message),
+            None => format!("{}: {}", f.check, f.message),
+        })
+        .chain(doubts.iter().cloned())
+        .collect();
+    Verdict {
+        format: Kind::Verdict.mark(),
+        outcome: outcome(&findings, &doubts),
+        reasons,
+        run,
+        seed: plan.seed.clone(),
+        target: plan.target.clone(),
+        runtime: plan.runtime.clone(),
+        path: plan.path.clone(),
+        steps,
+        findings,
+        budgets,
+        operations,
+        reproduce,
+    }
+}
+
+/// What planning found, as a finding of the verdict.
+pub(crate) fn planned_finding(planned: &PlanFinding) -> Finding {
+    Finding {
+        check: planned.check,
+        severity: planned.severity,
+        step: planned.step,
+        message: planned.message.clone(),
+        evidence: Value::Null,
+    }
+}
+
+/// The reports of the plan's steps that began.
+pub(crate) fn steps(
+    plan: &Plan,
+    timeline: &Timeline,
+    lanes: &[Vec<Sent>; LANES.len()],
+    measured: &[Measured],
+    freshness: &BTreeMap<u32, FreshnessReport>,
+) -> Vec<StepReport> {
+    plan.steps
+        .iter()
+        .filter_map(|planned| {
+            let times = timeline.step(planned.number)?;
+            Some(StepReport {
+                number: planned.number,
+                from: planned.from.clone(),
+                to: planned.to.clone(),
+                service: planned.service.clone(),
+                deploy_generation: planned.deploy_generation,
+                phases: phases(times),
+                gaps: measured
+                    .iter()
+                    .filter(|m| m.step == planned.number)
+                    .map(gap_report)
+                    .collect(),
+                freshness: freshness
+                    .get(&planned.number)
+                    .cloned()
+                    .unwrap_or(FreshnessReport {
+                        p50_ms: None,
+                        max_ms: None,
+                    }),
+                latency: latency(times, lanes),
+            })
+        })
+        .collect()
+}
+
+fn gap_report(measured: &Measured) -> GapReport {
+    GapReport {
+        class: measured.lane.class,
+        connection: measured.lane.connection,
+        longest_ms: measured.gaps.longest.map(ms),
+        total_ms: ms(measured.gaps.total),
+        count: measured.gaps.count,
+        resolution_ms: ms(measured.gaps.resolution),
+    }
+}
+
+/// The phases abut: each ends where the next begins, the last with the step.
+fn phases(step: &StepTimes) -> Vec<PhaseReport> {
+    let ends = step
+        .phases
+        .iter()
+        .skip(1)
+        .map(|(_, at)| Some(*at))
+        .chain([step.ended.then_some(step.span.end)]);
+    step.phases
+        .iter()
+        .zip(ends)
+        .map(|((phase, began), end)| PhaseReport {
+            name: *phase,
+            ms: end.map(|end| ms(end.saturating_sub(*began))),
+        })
+        .collect()
+}
