@@ -1,0 +1,72 @@
+//! Confirming in the store that we still lead.
+//!
+//! A read on the leader is strictly serialisable because it is answered only after the fence was read once in the
+//! store, *after the read began*, and held our token: so nobody else had led, and acknowledged anything, before the
+//! read began. Reads that wait at the same time share one such look, if it started after each of them began.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::exit;
+use crate::store::{MetadataStore, StoreError, Token};
+
+#[derive(Debug, Default)]
+struct Rounds {
+    /// Looks begun, and the number of the last one that came back.
+    started: u64,
+    finished: u64,
+    running: bool,
+}
+
+/// Looks at the fence on behalf of many.
+pub(crate) struct Confirm {
+    token: Token,
+    rounds: Mutex<Rounds>,
+    changed: Condvar,
+    store: Mutex<Box<dyn MetadataStore>>,
+}
+
+impl Confirm {
+    pub(crate) fn new(token: Token, store: Box<dyn MetadataStore>) -> Self {
+        Self { token, rounds: Mutex::new(Rounds::default()), changed: Condvar::new(), store: Mutex::new(store) }
+    }
+
+    pub(crate) fn token(&self) -> Token {
+        self.token
+    }
+
+    fn rounds(&self) -> MutexGuard<'_, Rounds> {
+        self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns once a look that started after this call found our token. Ends the process if it found another.
+    pub(crate) fn still_leading(&self) -> Result<(), StoreError> {
+        let mut rounds = self.rounds();
+        let needed = rounds.started + 1;
+        loop {
+            if rounds.finished >= needed {
+                return Ok(());
+            }
+            if !rounds.running {
+                rounds.running = true;
+                rounds.started += 1;
+                let number = rounds.started;
+                drop(rounds);
+                let seen = self.look();
+                let mut rounds = self.rounds();
+                rounds.running = false;
+                if seen.is_ok() {
+                    rounds.finished = number;
+                }
+                drop(rounds);
+                self.changed.notify_all();
+                return seen;
+            }
+            rounds = self.changed.wait(rounds).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn look(&self) -> Result<(), StoreError> {
+        let fence = self.store.lock().unwrap_or_else(PoisonError::into_inner).fence()?;
+        if fence.token == self.token { Ok(()) } else { exit::fenced(self.token, fence.token) }
+    }
+}

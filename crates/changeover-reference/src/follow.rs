@@ -1,0 +1,222 @@
+//! Hydrating the private copy from the log, and following the leader in read-only mode.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::copy::apply::Applier;
+use crate::copy::{CopyConnection, CopyError, PrivateCopy};
+use crate::deployment::{Deployment, State};
+use crate::store::{MetadataStore, Role, StoreError};
+use crate::{exit, log};
+
+/// Records applied as one transaction of the private copy.
+const CHUNK: usize = 512;
+
+/// A follower that is at most so many records behind has caught up.
+const READY_LAG: u64 = 16;
+
+/// How often a follower that has everything looks for more.
+const POLL: Duration = Duration::from_millis(3);
+
+/// How long a promoted process waits for its answer to be sent.
+const ANSWER: Duration = Duration::from_millis(20);
+
+/// Why hydration ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HydrateError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+}
+
+impl HydrateError {
+    pub(crate) fn end(&self) -> ! {
+        log::error!("{self}");
+        match self {
+            Self::Store(error) => exit::now(exit::code(error)),
+            Self::Copy(CopyError::Io { .. } | CopyError::InUse { .. }) => exit::now(exit::CANNOT_RUN),
+            Self::Copy(_) => exit::now(exit::FAILED),
+        }
+    }
+}
+
+/// How many records may be read by now, at so many a second.
+struct Allowance {
+    rate: f64,
+    left: f64,
+    at: Instant,
+}
+
+impl Allowance {
+    fn take(&mut self, limit: usize) -> usize {
+        let now = Instant::now();
+        // What was not used is lost after a tenth of a second: an average over the whole past would allow a burst.
+        let most = (self.rate / 10.0).max(1.0);
+        self.left = (self.left + self.rate * now.duration_since(self.at).as_secs_f64()).min(most);
+        self.at = now;
+        limit.min(self.left as usize)
+    }
+}
+
+/// Moves records from the log into the private copy.
+pub(crate) struct Hydration {
+    store: Box<dyn MetadataStore>,
+    connection: CopyConnection,
+    applier: Applier,
+    applied: u64,
+    allowance: Option<Allowance>,
+}
+
+impl Hydration {
+    pub(crate) fn new(store: Box<dyn MetadataStore>, copy: &Arc<PrivateCopy>, rate: Option<u64>) -> Result<Self, CopyError> {
+        let open = || {
+            let connection = copy.dedicated()?;
+            let applier = Applier::new(&connection)?;
+            let applied = connection.applied()?;
+            Ok((connection, applier, applied))
+        };
+        let (connection, applier, applied) = open().map_err(|cause| copy.error(cause))?;
+        let allowance = rate.map(|rate| Allowance { rate: rate as f64, left: 1.0, at: Instant::now() });
+        Ok(Self { store, connection, applier, applied, allowance })
+    }
+
+    pub(crate) fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// Applies some of the records up to `upper`; `seen` looks at each record first. Whether there were any.
+    fn step(&mut self, upper: u64, mut seen: impl FnMut(&crate::store::Record)) -> Result<bool, HydrateError> {
+        let missing = usize::try_from(upper.saturating_sub(self.applied)).unwrap_or(usize::MAX).min(CHUNK);
+        let allowed = self.allowance.as_mut().map_or(missing, |allowance| allowance.take(missing));
+        if allowed == 0 {
+            return Ok(false);
+        }
+        let records = self.store.read(self.applied, allowed)?;
+        let Some(last) = records.last() else {
+            return Err(StoreError::Damaged {
+                store: "the metadata store".to_owned(),
+                cause: format!("record {} is missing", self.applied + 1),
+            }
+            .into());
+        };
+        let position = last.position;
+        records.iter().for_each(&mut seen);
+        self.applier.apply(&self.connection, &records)?;
+        self.applied = position;
+        if let Some(allowance) = &mut self.allowance {
+            allowance.left -= records.len() as f64;
+        }
+        Ok(true)
+    }
+
+    /// Applies everything up to `upper`.
+    pub(crate) fn complete(&mut self, upper: u64) -> Result<(), HydrateError> {
+        while self.applied < upper {
+            self.step(upper, |_| {})?;
+        }
+        Ok(())
+    }
+}
+
+/// Follows the leader of a lower generation until promoted, which ends the process.
+pub(crate) struct Follower {
+    pub(crate) hydration: Hydration,
+    pub(crate) deployment: Arc<Deployment>,
+    pub(crate) generation: u64,
+    /// The log's end when this process looked first: up to here, definitions are simply taken over.
+    pub(crate) baseline: u64,
+    pub(crate) started: Instant,
+    pub(crate) max_wait: Duration,
+}
+
+impl Follower {
+    /// `serve` starts answering SQL; called once, when everything up to the baseline is there.
+    pub(crate) fn run(mut self, serve: impl FnOnce()) -> Result<std::convert::Infallible, HydrateError> {
+        self.deployment.set_catching_up();
+        log::info!("booting in read-only mode; hydrating {} log records", self.baseline - self.hydration.applied().min(self.baseline));
+        let mut serve = Some(serve);
+        loop {
+            self.obey();
+            let upper = self.upper()?;
+            let hydrated = self.hydration.applied() >= self.baseline;
+            if hydrated && let Some(serve) = serve.take() {
+                serve();
+                log::info!("hydrated up to log position {}; answering SQL in read-only mode", self.hydration.applied());
+            }
+            let state = self.deployment.state();
+            let moved = {
+                let (baseline, catching_up) = (self.baseline, matches!(state, State::CatchingUp { .. }));
+                // What was read before the baseline came too early to be a change.
+                let target = if hydrated { upper } else { baseline };
+                self.hydration.step(target, |record| {
+                    if let Some(statement) = record.ddl().filter(|_| catching_up && record.position > baseline) {
+                        log::warning!(
+                            "restarting (166): the leader changed definitions while this process was catching up (log position {}: {statement})",
+                            record.position
+                        );
+                        exit::now(exit::RESTART)
+                    }
+                })?
+            };
+            if matches!(state, State::CatchingUp { .. }) && self.hydration.applied() >= self.baseline {
+                // Looked at again: what counts is how far the leader is now.
+                let lag = self.upper()?.saturating_sub(self.hydration.applied());
+                if lag <= READY_LAG && serve.is_none() {
+                    log::info!("caught up, {lag} records behind; ready to promote");
+                    self.deployment.set_ready_to_promote();
+                    continue;
+                }
+            }
+            if !moved {
+                self.deployment.wait_change(state, POLL);
+            }
+        }
+    }
+
+    /// The end of the log, if the leader is still one of a lower generation.
+    fn upper(&mut self) -> Result<u64, HydrateError> {
+        let fence = self.hydration.store.fence()?;
+        if fence.token.generation > self.generation {
+            log::info!("exiting (0): fenced by generation {}", fence.token.generation);
+            exit::now(exit::FENCED)
+        }
+        if fence.token.generation == self.generation {
+            log::error!("exiting (1): another process of generation {} leads with epoch {}", self.generation, fence.token.epoch);
+            exit::now(exit::FAILED)
+        }
+        Ok(fence.upper)
+    }
+
+    /// Does what clients of the leader API have asked for, and gives up when it is time.
+    fn obey(&mut self) {
+        match self.deployment.state() {
+            State::CatchingUp { skip: true } => {
+                log::info!("catching up was skipped on request; ready to promote");
+                self.deployment.set_ready_to_promote();
+            }
+            State::CatchingUp { skip: false } if self.started.elapsed() >= self.max_wait => {
+                log::error!("not caught up within {}s", self.max_wait.as_secs());
+                exit::now(exit::FAILED)
+            }
+            State::Promoting => self.promote(),
+            _ => {}
+        }
+    }
+
+    /// Fences out the leader, and restarts as the new one.
+    fn promote(&mut self) -> ! {
+        match self.hydration.store.promote(self.generation) {
+            Ok(Role::FencedOut(fence)) => {
+                log::info!("exiting (0): fenced by generation {}", fence.token.generation);
+                exit::now(exit::FENCED)
+            }
+            Ok(Role::Lead(fence) | Role::Follow(fence)) => {
+                log::info!("restarting (166): promoted; the fence holds {} from log position {} on", fence.token, fence.upper);
+                self.deployment.wait_promote_answered(ANSWER);
+                exit::now(exit::RESTART)
+            }
+            Err(error) => exit::store_failed(&error),
+        }
+    }
+}

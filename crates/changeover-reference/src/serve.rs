@@ -1,0 +1,293 @@
+//! The life of a process: bind, decide by the fence, hydrate, answer.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use crate::acklog::AckLog;
+use crate::args::ServeArgs;
+use crate::commit::Leader;
+use crate::copy::PrivateCopy;
+use crate::deployment::Deployment;
+use crate::engine::Engine;
+use crate::follow::{Follower, HydrateError, Hydration};
+use crate::ladder::{self, Release};
+use crate::store::{Fence, MetadataStore, Migration, Role, StoreAddress};
+use crate::{exit, leader_api, log, session};
+
+/// How often an idle leader looks whether it has been fenced out.
+const POLL: Duration = Duration::from_millis(25);
+
+/// Records rewritten at a time, between which commits have their turn.
+const MIGRATION_CHUNK: usize = 64;
+
+/// A session's stack. Only touched pages count; deep expressions are walked on it.
+const STACK: usize = 16 * 1024 * 1024;
+
+/// Why the service could not start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("{0}")]
+    Arguments(String),
+    #[error("{0}")]
+    Here(String),
+}
+
+struct Service {
+    release: &'static Release,
+    args: ServeArgs,
+    store: StoreAddress,
+    deployment: Arc<Deployment>,
+    sql: TcpListener,
+    started: Instant,
+    directory: PathBuf,
+}
+
+/// Runs the service until the process should end: with 0 when fenced out by a higher generation, 166 to be restarted
+/// in place, 1 when something failed, 2 for bad arguments, 4 when it cannot run here, 143 and 130 on SIGTERM and
+/// SIGINT. Most of these end the process themselves, at once, as no answer may leave it any more.
+pub fn run(args: ServeArgs) -> ExitCode {
+    let code = match start(args) {
+        Ok(service) => match service.lead_or_follow() {
+            Ok(never) => match never {},
+            Err(error) => error.end(),
+        },
+        Err(error) => {
+            log::error!("{error}");
+            match error {
+                StartError::Arguments(_) => exit::BAD_ARGUMENTS,
+                StartError::Here(_) => exit::CANNOT_RUN,
+            }
+        }
+    };
+    exit::now(code)
+}
+
+fn start(args: ServeArgs) -> Result<Service, StartError> {
+    let started = Instant::now();
+    let release = ladder::find(&args.version).map_err(|e| StartError::Arguments(e.to_string()))?;
+    log::info!(
+        "reference database {}, generation {}, store format {}",
+        release.version,
+        args.deploy_generation,
+        release.format
+    );
+    if args.deploy_generation > i64::MAX as u64 {
+        return Err(StartError::Arguments(format!("the deploy generation {} is beyond 63 bits", args.deploy_generation)));
+    }
+    let store: StoreAddress =
+        args.metadata_store.parse().map_err(|e| StartError::Arguments(format!("--metadata-store: {e}")))?;
+    let sql = bind(&args.sql_addr, "--sql-addr")?;
+    let http = bind(&args.http_addr, "--http-addr")?;
+    let address = |listener: &TcpListener| listener.local_addr().map_err(|e| StartError::Here(format!("no address: {e}")));
+    let (sql_address, http_address) = (address(&sql)?, address(&http)?);
+    if let Some(file) = &args.address_file {
+        write_addresses(file, sql_address, http_address)
+            .map_err(|e| StartError::Here(format!("cannot write the address file {}: {e}", file.display())))?;
+    }
+    let deployment = Arc::new(Deployment::new());
+    spawn_api(http, Arc::clone(&deployment))?;
+    log::info!("leader API on {http_address}, SQL on {sql_address}");
+    let directory = match &args.data_dir {
+        Some(directory) => directory.clone(),
+        None => temporary_directory()?,
+    };
+    Ok(Service { release, args, store, deployment, sql, started, directory })
+}
+
+fn bind(address: &str, option: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidInput => StartError::Arguments(format!("{option}: `{address}` is no address; give HOST:PORT")),
+        _ => StartError::Here(format!("{option}: cannot listen on {address}: {error}; choose another address, or port 0 for a free one")),
+    })
+}
+
+/// Written beside its place and renamed, so that whoever waits for the file never reads half of it.
+fn write_addresses(file: &Path, sql: SocketAddr, http: SocketAddr) -> std::io::Result<()> {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(format!(".{}", std::process::id()));
+    std::fs::write(&beside, format!("{{\"sql\":\"{sql}\",\"http\":\"{http}\"}}\n"))?;
+    std::fs::rename(&beside, file)
+}
+
+fn temporary_directory() -> Result<PathBuf, StartError> {
+    let name = format!("changeover-reference-{}-{}", std::process::id(), crate::acklog::monotonic());
+    let directory = std::env::temp_dir().join(name);
+    std::fs::create_dir(&directory)
+        .map_err(|e| StartError::Here(format!("cannot make the temporary directory {}: {e}", directory.display())))?;
+    exit::remove_at_end(directory.clone());
+    Ok(directory)
+}
+
+/// The leader API and the signals, on a thread and a runtime of their own: they answer whatever else is going on.
+fn spawn_api(listener: TcpListener, deployment: Arc<Deployment>) -> Result<(), StartError> {
+    let here = |e: std::io::Error| StartError::Here(format!("cannot start the leader API: {e}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(here)?;
+    let work = async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            tokio::spawn(async move {
+                let code = tokio::select! {
+                    _ = terminate.recv() => exit::TERMINATED,
+                    _ = interrupt.recv() => exit::INTERRUPTED,
+                };
+                log::info!("exiting ({code}): asked by a signal");
+                exit::now(code)
+            });
+        }
+        if let Err(error) = leader_api::serve(listener, deployment).await {
+            log::error!("the leader API ended: {error}");
+            exit::now(exit::FAILED)
+        }
+    };
+    std::thread::Builder::new().name("leader-api".to_owned()).spawn(move || runtime.block_on(work)).map_err(here)?;
+    Ok(())
+}
+
+impl Service {
+    fn open_store(&self) -> Result<Box<dyn MetadataStore>, HydrateError> {
+        Ok(self.store.open(self.release)?)
+    }
+
+    fn lead_or_follow(self) -> Result<std::convert::Infallible, HydrateError> {
+        let mut store = self.open_store()?;
+        match store.begin(self.args.deploy_generation)? {
+            Role::FencedOut(fence) => {
+                log::info!("exiting (0): fenced out by generation {}", fence.token.generation);
+                exit::now(exit::FENCED)
+            }
+            Role::Lead(fence) => self.lead(store, fence),
+            Role::Follow(fence) => self.follow(store, fence),
+        }
+    }
+
+    fn copy(&self, store: &mut dyn MetadataStore, upper: u64) -> Result<Arc<PrivateCopy>, HydrateError> {
+        Ok(Arc::new(PrivateCopy::open(&self.directory, &store.id()?, self.release.version, upper)?))
+    }
+
+    fn acknowledgements(&self) -> Option<AckLog> {
+        let path = self.args.ack_log.as_ref()?;
+        match AckLog::open(path, self.release.version, self.args.deploy_generation) {
+            Ok(log) => Some(log),
+            Err(error) => {
+                log::error!("cannot write the acknowledgement log {}: {error}", path.display());
+                exit::now(exit::CANNOT_RUN)
+            }
+        }
+    }
+
+    fn follow(self, mut store: Box<dyn MetadataStore>, fence: Fence) -> Result<std::convert::Infallible, HydrateError> {
+        let copy = self.copy(store.as_mut(), fence.upper)?;
+        let hydration = Hydration::new(store, &copy, self.args.hydration_rate)?;
+        let follower = Follower {
+            hydration,
+            deployment: Arc::clone(&self.deployment),
+            generation: self.args.deploy_generation,
+            baseline: fence.upper,
+            started: self.started,
+            max_wait: Duration::from_secs(self.args.max_wait),
+        };
+        let engine = Engine::new(copy, None, None);
+        let (sql, deployment) = (self.sql, self.deployment);
+        follower.run(move || accept(sql, Arc::new(engine), &deployment))
+    }
+
+    fn lead(self, mut store: Box<dyn MetadataStore>, fence: Fence) -> Result<std::convert::Infallible, HydrateError> {
+        self.deployment.set_is_leader();
+        log::info!("leading with {}; reading the log up to {}", fence.token, fence.upper);
+        // Nobody but us can append any more, so the log's end is known.
+        let copy = self.copy(store.as_mut(), fence.upper)?;
+        let mut hydration = Hydration::new(store, &copy, None)?;
+        hydration.complete(fence.upper)?;
+        drop(hydration);
+        let (tidy, when) = sync_channel(1);
+        spawn_tidy(self.open_store()?, when);
+        let leader = Leader::new(fence.token, fence.upper, self.open_store()?, self.open_store()?, Arc::clone(&copy), tidy);
+        let engine = Arc::new(Engine::new(copy, Some(leader), self.acknowledgements()));
+        let elapsed = self.started.elapsed();
+        accept(self.sql, Arc::clone(&engine), &self.deployment);
+        log::info!("answering SQL at log position {}, {:.1} ms after the start", fence.upper, elapsed.as_secs_f64() * 1000.0);
+        let Some(leader) = &engine.leader else { unreachable!("just made") };
+        migrate(leader);
+        loop {
+            std::thread::sleep(POLL);
+            // Ends the process when fenced; a store that does not answer is left to who reads and writes.
+            let _ = leader.confirm();
+        }
+    }
+}
+
+/// Answers SQL from now on: connections have been queueing at the listener.
+fn accept(listener: TcpListener, engine: Arc<Engine>, deployment: &Deployment) {
+    let work = move || {
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    let engine = Arc::clone(&engine);
+                    let session = std::thread::Builder::new().stack_size(STACK).spawn(move || session::serve(&engine, stream));
+                    if let Err(error) = session {
+                        log::error!("cannot start a session: {error}");
+                    }
+                }
+                Err(error) => {
+                    log::error!("cannot accept a SQL connection: {error}");
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+        }
+    };
+    match std::thread::Builder::new().name("accept".to_owned()).spawn(work) {
+        Ok(_) => deployment.set_serving(),
+        Err(error) => {
+            log::error!("cannot start to accept SQL connections: {error}");
+            exit::now(exit::FAILED)
+        }
+    }
+}
+
+/// Tidies the store when told to, so that no commit waits for the disk. Without this thread the store does it itself,
+/// only later and in the middle of a commit.
+fn spawn_tidy(mut store: Box<dyn MetadataStore>, when: Receiver<()>) {
+    let work = move || {
+        while when.recv().is_ok() {
+            if let Err(error) = store.tidy() {
+                log::warning!("{error}");
+            }
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("tidy".to_owned()).spawn(work) {
+        log::warning!("cannot start the thread that tidies the store: {error}");
+    }
+}
+
+/// Rewrites records of older releases in ours. SQL is answered meanwhile: each record says which format it has, so
+/// nothing waits for the end, and a process that dies here leaves a store that the next one reads and goes on with.
+fn migrate(leader: &Leader) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<usize>().ok());
+    // For tests only: small steps, and a place to be killed at.
+    let chunk = number("CHANGEOVER_TEST_MIGRATION_CHUNK").unwrap_or(MIGRATION_CHUNK);
+    let hold = number("CHANGEOVER_TEST_MIGRATION_HOLD_AFTER");
+    let started = Instant::now();
+    for steps in 1.. {
+        match leader.migrate(chunk) {
+            Ok(Migration::Done) => {
+                if steps > 1 {
+                    log::info!("migrated the store in {:.1} ms", started.elapsed().as_secs_f64() * 1000.0);
+                }
+                return;
+            }
+            Ok(Migration::At { position, until }) => {
+                if hold == Some(steps) {
+                    log::info!("migration held at {position} of {until}");
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Ok(Migration::Fenced(newer)) => exit::fenced(leader.token(), newer),
+            Err(error) => exit::store_failed(&error),
+        }
+    }
+}

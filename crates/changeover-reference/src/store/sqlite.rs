@@ -1,0 +1,437 @@
+//! The metadata store as a SQLite file in WAL mode, shared by the processes of one machine.
+//!
+//! Every writing transaction starts IMMEDIATE: a deferred one that reads first fails at once when somebody else wrote,
+//! and no waiting helps it. `synchronous=NORMAL` makes commits durable against the death of the process, not of the
+//! power; the moving of frames from the WAL into the file is left to [`MetadataStore::tidy`], so that no commit waits
+//! for a disk.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::format::{self, Part};
+use super::{Appended, Effect, Fence, MetadataStore, Migration, Record, Role, StoreError, Token};
+use crate::ladder::{self, Release};
+
+/// `application_id` in the file's header: "COrd", so that another product's file is not taken for a store.
+const APPLICATION_ID: i32 = 0x434f_7264;
+
+/// How often, and how long each time, a statement waits for another process's transaction: 5 s in all. SQLite's own
+/// way of waiting grows to tenths of seconds, where ours take less than a millisecond.
+const BUSY_TRIES: i32 = 25_000;
+const BUSY_PAUSE: Duration = Duration::from_micros(200);
+
+fn wait_a_little(tries: i32) -> bool {
+    std::thread::sleep(BUSY_PAUSE);
+    tries < BUSY_TRIES
+}
+
+/// Pages in the WAL at which a commit moves them itself, should [`MetadataStore::tidy`] have fallen behind.
+const WAL_BACKSTOP: i64 = 16_384;
+
+pub(super) struct SqliteStore {
+    connection: Connection,
+    release: &'static Release,
+    name: String,
+}
+
+impl SqliteStore {
+    pub(super) fn open(path: &Path, release: &'static Release) -> Result<Self, StoreError> {
+        let name = path.display().to_string();
+        let unreachable = |cause: rusqlite::Error| classify(&name, cause, true);
+        let mut connection = Connection::open(path).map_err(unreachable)?;
+        connection.busy_handler(Some(wait_a_little)).map_err(unreachable)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        let mut store = Self { connection, release, name };
+        store.check()?;
+        store.connection.pragma_update(None, "synchronous", "NORMAL").map_err(|e| store.failed(e))?;
+        store.connection.pragma_update(None, "wal_autocheckpoint", WAL_BACKSTOP).map_err(|e| store.failed(e))?;
+        Ok(store)
+    }
+
+    /// Refuses what is not a store of this or an older format; makes an empty file one.
+    fn check(&mut self) -> Result<(), StoreError> {
+        let unreachable = |e: rusqlite::Error| classify(&self.name, e, true);
+        let id: i32 = self.connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(unreachable)?;
+        let tables: i64 = self
+            .connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(unreachable)?;
+        if tables == 0 {
+            return self.initialise();
+        }
+        if id != APPLICATION_ID {
+            return Err(StoreError::Foreign {
+                store: self.name.clone(),
+                cause: "it is a SQLite file of another product".to_owned(),
+            });
+        }
+        self.format(&self.connection).map(drop)
+    }
+
+    fn initialise(&mut self) -> Result<(), StoreError> {
+        let name = self.name.clone();
+        let unreachable = |e: rusqlite::Error| classify(&name, e, true);
+        self.connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(unreachable)?;
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(unreachable)?;
+        // Two first processes may race to here; the second finds the first one's tables.
+        transaction
+            .execute_batch(&format!(
+                "PRAGMA application_id = {APPLICATION_ID};
+                 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+                 CREATE TABLE IF NOT EXISTS fence (
+                     one INTEGER PRIMARY KEY CHECK (one = 1),
+                     generation INTEGER NOT NULL, epoch INTEGER NOT NULL, upper INTEGER NOT NULL);
+                 CREATE TABLE IF NOT EXISTS log (
+                     position INTEGER NOT NULL, part INTEGER NOT NULL, mark INTEGER NOT NULL, body NOT NULL,
+                     PRIMARY KEY (position, part)) WITHOUT ROWID;
+                 INSERT OR IGNORE INTO meta VALUES ('store_id', lower(hex(randomblob(16))));"
+            ))
+            .map_err(unreachable)?;
+        transaction.commit().map_err(unreachable)
+    }
+
+    /// The release whose format the store has; `None` before the first claim.
+    fn format(&self, connection: &Connection) -> Result<Option<&'static Release>, StoreError> {
+        let name: Option<String> = connection
+            .prepare_cached("SELECT value FROM meta WHERE key = 'format'")
+            .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
+            .map_err(|e| self.failed(e))?;
+        let Some(name) = name else { return Ok(None) };
+        match ladder::by_format(&name) {
+            Some(release) if release.mark <= self.release.mark => Ok(Some(release)),
+            _ => Err(self.newer(name)),
+        }
+    }
+
+    fn newer(&self, found: String) -> StoreError {
+        StoreError::Newer {
+            store: self.name.clone(),
+            found,
+            own: self.release.format,
+            version: self.release.version,
+        }
+    }
+
+    fn failed(&self, error: rusqlite::Error) -> StoreError {
+        classify(&self.name, error, false)
+    }
+
+    fn damaged(&self, cause: impl Into<String>) -> StoreError {
+        StoreError::Damaged { store: self.name.clone(), cause: cause.into() }
+    }
+
+    fn read_fence(&self, connection: &Connection) -> Result<Option<Fence>, StoreError> {
+        connection
+            .prepare_cached("SELECT generation, epoch, upper FROM fence WHERE one = 1")
+            .and_then(|mut statement| {
+                statement
+                    .query_row([], |row| {
+                        let token = Token { generation: unsigned(row.get(0)?), epoch: unsigned(row.get(1)?) };
+                        Ok(Fence { token, upper: unsigned(row.get(2)?) })
+                    })
+                    .optional()
+            })
+            .map_err(|e| self.failed(e))
+    }
+
+    /// One writing transaction; rolled back when `work` fails.
+    fn write<T>(&mut self, work: impl FnOnce(&Self, &Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        // `Transaction::new_unchecked`, as `work` wants to share `self`: nothing here nests transactions.
+        let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)
+            .map_err(|e| self.failed(e))?;
+        let result = work(self, &transaction)?;
+        transaction
+            .commit()
+            .map_err(|e| StoreError::Unknown { store: self.name.clone(), cause: e.to_string() })?;
+        Ok(result)
+    }
+
+    /// Puts our token into the fence, and our format on the store.
+    fn claim(&self, connection: &Connection, generation: u64, old: Option<Fence>) -> Result<Fence, StoreError> {
+        let fence = Fence {
+            token: Token { generation, epoch: old.map_or(0, |fence| fence.token.epoch) + 1 },
+            upper: old.map_or(0, |fence| fence.upper),
+        };
+        let format = self.format(connection)?;
+        let work = || -> rusqlite::Result<()> {
+            connection.execute(
+                "INSERT INTO fence VALUES (1, ?1, ?2, ?3)
+                 ON CONFLICT (one) DO UPDATE SET generation = ?1, epoch = ?2",
+                params![signed(fence.token.generation), signed(fence.token.epoch), signed(fence.upper)],
+            )?;
+            if format.is_none_or(|format| format.mark < self.release.mark) {
+                connection.execute("INSERT OR REPLACE INTO meta VALUES ('format', ?1)", [self.release.format])?;
+                // Everything up to here may be of an older format; what comes is of ours.
+                connection.execute("INSERT OR REPLACE INTO meta VALUES ('migrated', 0)", [])?;
+                connection
+                    .execute("INSERT OR REPLACE INTO meta VALUES ('migrate_until', ?1)", [signed(fence.upper)])?;
+            }
+            if self.release.mark >= 4 {
+                connection.execute_batch(
+                    "CREATE TABLE IF NOT EXISTS catalog (
+                         position INTEGER NOT NULL, part INTEGER NOT NULL, statement TEXT NOT NULL,
+                         PRIMARY KEY (position, part)) WITHOUT ROWID;",
+                )?;
+            }
+            Ok(())
+        };
+        work().map_err(|e| self.failed(e))?;
+        Ok(fence)
+    }
+
+    fn insert(&self, connection: &Connection, position: u64, effects: &[Effect]) -> rusqlite::Result<()> {
+        let mut insert = connection.prepare_cached("INSERT INTO log (position, part, mark, body) VALUES (?1, ?2, ?3, ?4)")?;
+        for (part, body) in format::encode(self.release.mark, effects).into_iter().enumerate() {
+            let (position, mark) = (signed(position), self.release.mark);
+            match body {
+                Part::Text(text) => insert.execute(params![position, part as i64, mark, text])?,
+                Part::Bytes(bytes) => insert.execute(params![position, part as i64, mark, bytes])?,
+            };
+        }
+        if self.release.mark >= 4 {
+            for (part, effect) in effects.iter().enumerate() {
+                if let Effect::Ddl { statement } = effect {
+                    connection
+                        .prepare_cached("INSERT OR REPLACE INTO catalog VALUES (?1, ?2, ?3)")?
+                        .execute(params![signed(position), part as i64, statement])?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The records after `position`, with the lowest mark among the parts of each.
+    fn records(&self, connection: &Connection, position: u64, limit: usize) -> Result<Vec<(u8, Record)>, StoreError> {
+        let last = position.saturating_add(limit as u64);
+        let mut statement = connection
+            .prepare_cached("SELECT position, mark, body FROM log WHERE position > ?1 AND position <= ?2 ORDER BY position, part")
+            .map_err(|e| self.failed(e))?;
+        let mut rows =
+            statement.query(params![signed(position), signed(last)]).map_err(|e| self.failed(e))?;
+        let mut raw: Vec<(u64, u8, Vec<Part>)> = Vec::new();
+        while let Some(row) = rows.next().map_err(|e| self.failed(e))? {
+            let at = unsigned(row.get(0).map_err(|e| self.failed(e))?);
+            let mark: u8 = row.get(1).map_err(|e| self.failed(e))?;
+            let part = match row.get_ref(2).map_err(|e| self.failed(e))? {
+                ValueRef::Text(text) => Part::Text(String::from_utf8_lossy(text).into_owned()),
+                ValueRef::Blob(bytes) => Part::Bytes(bytes.to_vec()),
+                other => return Err(self.damaged(format!("record {at} holds {}", other.data_type()))),
+            };
+            match raw.last_mut() {
+                Some((last, last_mark, parts)) if *last == at => {
+                    if *last_mark != mark {
+                        return Err(self.damaged(format!("record {at} is of two formats")));
+                    }
+                    parts.push(part);
+                }
+                _ => raw.push((at, mark, vec![part])),
+            }
+        }
+        let mut records = Vec::with_capacity(raw.len());
+        for (n, (at, mark, parts)) in raw.into_iter().enumerate() {
+            let expected = position + 1 + n as u64;
+            if at != expected {
+                return Err(self.damaged(format!("record {expected} is missing")));
+            }
+            if mark > self.release.mark {
+                let found = ladder::releases().iter().find(|release| release.mark == mark);
+                return Err(self.newer(found.map_or_else(|| format!("mark {mark}"), |release| release.format.to_owned())));
+            }
+            let effects = format::decode(mark, &parts).map_err(|e| self.damaged(format!("record {at}: {e}")))?;
+            records.push((mark, Record { position: at, effects }));
+        }
+        Ok(records)
+    }
+}
+
+impl MetadataStore for SqliteStore {
+    fn id(&mut self) -> Result<String, StoreError> {
+        self.connection
+            .query_row("SELECT value FROM meta WHERE key = 'store_id'", [], |row| row.get(0))
+            .map_err(|e| self.failed(e))
+    }
+
+    fn begin(&mut self, generation: u64) -> Result<Role, StoreError> {
+        // Looked at first without a lock: a process that only follows must not disturb the leader.
+        self.format(&self.connection)?;
+        match self.read_fence(&self.connection)? {
+            Some(fence) if fence.token.generation < generation => return Ok(Role::Follow(fence)),
+            Some(fence) if fence.token.generation > generation => return Ok(Role::FencedOut(fence)),
+            _ => {}
+        }
+        self.write(|store, transaction| match store.read_fence(transaction)? {
+            Some(fence) if fence.token.generation < generation => Ok(Role::Follow(fence)),
+            Some(fence) if fence.token.generation > generation => Ok(Role::FencedOut(fence)),
+            old => store.claim(transaction, generation, old).map(Role::Lead),
+        })
+    }
+
+    fn promote(&mut self, generation: u64) -> Result<Role, StoreError> {
+        self.write(|store, transaction| match store.read_fence(transaction)? {
+            Some(fence) if fence.token.generation > generation => Ok(Role::FencedOut(fence)),
+            old => store.claim(transaction, generation, old).map(Role::Lead),
+        })
+    }
+
+    fn fence(&mut self) -> Result<Fence, StoreError> {
+        self.read_fence(&self.connection)?.ok_or_else(|| self.damaged("the fence is missing"))
+    }
+
+    fn append(&mut self, token: Token, upper: u64, effects: &[Effect]) -> Result<Appended, StoreError> {
+        self.write(|store, transaction| {
+            let advanced = transaction
+                .prepare_cached(
+                    "UPDATE fence SET upper = upper + 1 WHERE one = 1 AND generation = ?1 AND epoch = ?2 AND upper = ?3",
+                )
+                .and_then(|mut statement| {
+                    statement.execute(params![signed(token.generation), signed(token.epoch), signed(upper)])
+                })
+                .map_err(|e| store.failed(e))?;
+            if advanced == 1 {
+                store.insert(transaction, upper + 1, effects).map_err(|e| store.failed(e))?;
+                return Ok(Appended::At(upper + 1));
+            }
+            let fence = store.read_fence(transaction)?.ok_or_else(|| store.damaged("the fence is missing"))?;
+            Ok(if fence.token == token { Appended::UpperMoved(fence.upper) } else { Appended::Fenced(fence.token) })
+        })
+    }
+
+    fn read(&mut self, position: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
+        Ok(self.records(&self.connection, position, limit)?.into_iter().map(|(_, record)| record).collect())
+    }
+
+    fn migrate(&mut self, token: Token, limit: usize) -> Result<Migration, StoreError> {
+        let mark = |store: &Self, connection: &Connection, key: &str| {
+            connection
+                .prepare_cached("SELECT value FROM meta WHERE key = ?1")
+                .and_then(|mut statement| statement.query_row([key], |row| row.get(0)).optional())
+                .map(|value| unsigned(value.unwrap_or(0)))
+                .map_err(|e| store.failed(e))
+        };
+        if mark(self, &self.connection, "migrated")? >= mark(self, &self.connection, "migrate_until")? {
+            return Ok(Migration::Done);
+        }
+        self.write(|store, transaction| {
+            let fence = store.read_fence(transaction)?.ok_or_else(|| store.damaged("the fence is missing"))?;
+            if fence.token != token {
+                return Ok(Migration::Fenced(fence.token));
+            }
+            let until = mark(store, transaction, "migrate_until")?;
+            let from = mark(store, transaction, "migrated")?;
+            let limit = limit.min(usize::try_from(until.saturating_sub(from)).unwrap_or(usize::MAX));
+            let records = store.records(transaction, from, limit)?;
+            if records.len() < limit {
+                return Err(store.damaged(format!("record {} is missing", from + records.len() as u64 + 1)));
+            }
+            let rewrite = || -> rusqlite::Result<()> {
+                for (mark, record) in &records {
+                    if *mark < store.release.mark {
+                        transaction
+                            .prepare_cached("DELETE FROM log WHERE position = ?1")?
+                            .execute([signed(record.position)])?;
+                        store.insert(transaction, record.position, &record.effects)?;
+                    }
+                }
+                transaction
+                    .prepare_cached("INSERT OR REPLACE INTO meta VALUES ('migrated', ?1)")?
+                    .execute([signed(from + limit as u64)])?;
+                Ok(())
+            };
+            rewrite().map_err(|e| store.failed(e))?;
+            Ok(Migration::At { position: from + limit as u64, until })
+        })
+    }
+
+    fn tidy(&mut self) -> Result<(), StoreError> {
+        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(|e| self.failed(e))
+    }
+}
+
+/// Positions and generations are kept in SQLite's signed integers; what does not fit is far beyond any log.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+fn classify(store: &str, error: rusqlite::Error, opening: bool) -> StoreError {
+    let (store, cause) = (store.to_owned(), error.to_string());
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => StoreError::Foreign { store, cause: "it is not a SQLite file".to_owned() },
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { store, cause },
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            StoreError::Unreachable { store, cause }
+        }
+        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseBusy | ErrorCode::DiskFull) if opening => {
+            StoreError::Unreachable { store, cause }
+        }
+        // A statement that no longer compiles, or a column of a wrong type: the tables are not what we made.
+        Some(ErrorCode::Unknown) | None => StoreError::Damaged { store, cause },
+        _ => StoreError::Failed { store, cause },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Value;
+
+    fn store(path: &Path, version: &str) -> SqliteStore {
+        SqliteStore::open(path, ladder::find(version).unwrap()).unwrap()
+    }
+
+    fn insert(rowid: i64) -> Vec<Effect> {
+        vec![Effect::Insert { table: "t".into(), rowid, row: vec![Value::Int(rowid)] }; 2]
+    }
+
+    #[test]
+    fn an_append_compares_token_and_upper() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let mut old = store(&path, "v0.1.0");
+        let Role::Lead(fence) = old.begin(0).unwrap() else { panic!("an empty store is ours") };
+        assert_eq!(old.append(fence.token, 0, &insert(1)).unwrap(), Appended::At(1));
+        assert_eq!(old.append(fence.token, 0, &insert(2)).unwrap(), Appended::UpperMoved(1));
+        let mut new = store(&path, "v0.2.0");
+        assert_eq!(new.begin(1).unwrap(), Role::Follow(Fence { token: fence.token, upper: 1 }));
+        let Role::Lead(newer) = new.promote(1).unwrap() else { panic!("the newer generation fences") };
+        assert!(newer.token > fence.token);
+        assert_eq!(old.append(fence.token, 1, &insert(2)).unwrap(), Appended::Fenced(newer.token));
+        assert_eq!(new.read(0, 10).unwrap().len(), 1);
+        assert_eq!(store(&path, "current").begin(0).unwrap(), Role::FencedOut(newer));
+    }
+
+    #[test]
+    fn migrations_resume_and_skip_releases() {
+        for (from, to) in [("v0.1.0", "v0.2.0"), ("v0.2.0", "v0.3.0"), ("v0.3.0", "current"), ("v0.1.0", "current")] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("store.db");
+            let mut old = store(&path, from);
+            let Role::Lead(fence) = old.begin(0).unwrap() else { panic!("an empty store is ours") };
+            for upper in 0..7 {
+                old.append(fence.token, upper, &insert(upper as i64)).unwrap();
+            }
+            let before = old.read(0, 100).unwrap();
+            let mut new = store(&path, to);
+            assert_eq!(new.read(0, 100).unwrap(), before, "{to} reads what {from} wrote");
+            let Role::Lead(fence) = new.promote(1).unwrap() else { panic!("the newer generation fences") };
+            assert_eq!(new.migrate(fence.token, 3).unwrap(), Migration::At { position: 3, until: 7 });
+            // Killed here; the next process goes on, and meanwhile the log is of two formats.
+            assert_eq!(new.read(0, 100).unwrap(), before);
+            new.append(fence.token, 7, &insert(7)).unwrap();
+            let mut again = store(&path, to);
+            assert_eq!(again.migrate(fence.token, 3).unwrap(), Migration::At { position: 6, until: 7 });
+            assert_eq!(again.migrate(fence.token, 3).unwrap(), Migration::At { position: 7, until: 7 });
+            assert_eq!(again.migrate(fence.token, 3).unwrap(), Migration::Done);
+            assert_eq!(again.read(0, 7).unwrap(), before);
+            let error = SqliteStore::open(&path, ladder::find(from).unwrap()).err().expect("older refuses newer");
+            assert!(error.to_string().contains(ladder::find(to).unwrap().format), "{error}");
+        }
+    }
+}
