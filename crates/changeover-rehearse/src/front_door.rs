@@ -142,8 +142,9 @@ async fn carry(mut client: TcpStream, upstream: Option<SocketAddr>) -> io::Resul
         return Ok(());
     };
     let mut server = tokio::time::timeout(DIAL_TIMEOUT, TcpStream::connect(upstream)).await??;
-    client.set_nodelay(true)?;
-    server.set_nodelay(true)?;
+    // Fails only on a connection that is over already, and that will show.
+    let _ = client.set_nodelay(true);
+    let _ = server.set_nodelay(true);
     if forward(&mut client, &mut server).await.is_err() {
         // A reset is passed on as a reset, so that no end takes a torn connection for a finished one.
         let _ = client.set_zero_linger();

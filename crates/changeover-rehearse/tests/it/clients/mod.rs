@@ -1,0 +1,8 @@
+//! The client side: front door, SQL client, lanes, workload, observers, full reads. Real sockets throughout.
+
+mod front_door;
+mod full_read;
+mod history;
+mod lanes;
+mod observers;
+mod outcomes;

@@ -1,0 +1,4 @@
+//! Integration tests of the executor.
+
+mod clients;
+mod pg_stub;
