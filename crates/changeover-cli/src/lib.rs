@@ -1,1 +1,49 @@
-//! The changeover binary: arguments, configuration, exit codes.
+//! The `changeover` command line: arguments in, exit code out.
+//!
+//! A thin shell. It turns what was typed into what the other crates need, prints what they answer, and maps how it
+//! ended to an exit code ([`exit::Exit`]). Every error is one sentence on standard error.
+
+mod args;
+mod commands;
+mod duration;
+mod error;
+pub mod exit;
+mod output;
+mod planning;
+mod run;
+mod signals;
+mod target;
+mod usage;
+mod watch;
+
+use args::{Cli, Command};
+use clap::Parser;
+use error::CliError;
+use exit::Exit;
+use std::process::ExitCode;
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let done = match Cli::try_parse() {
+        Ok(cli) => run(cli.command),
+        Err(error) => usage::answer(&error),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            output::error(&error.message);
+            error.code.into()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<Exit, CliError> {
+    match command {
+        Command::Rehearse(args) => commands::rehearse::run(&args),
+        Command::Plan(args) => commands::plan::run(&args),
+        Command::Releases(args) => commands::releases::run(&args),
+        Command::Cleanup(args) => commands::cleanup::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Completions(args) => commands::completions::run(&args),
+    }
+}

@@ -13,6 +13,6 @@ pub mod tree;
 
 pub use error::PlanRequestError;
 pub use path::parse_versions;
-pub use planner::{RUNTIMES, known_runtime, plan};
+pub use planner::{plan, review};
 pub use request::{Request, Strategy};
 pub use seed::{DEFAULT_SEED, Seed};

@@ -53,9 +53,7 @@ pub(crate) fn draw(
     let mut warnings = Vec::new();
     let candidates = match &request.versions {
         Some(versions) => {
-            for version in versions {
-                warnings.extend(catalog.admit(version)?);
-            }
+            warnings = admit(versions, catalog)?;
             versions.clone()
         }
         None if strategy == Strategy::Versions => return Err(PlanRequestError::NoVersions),
@@ -69,13 +67,29 @@ pub(crate) fn draw(
             usable.into_iter().chain([PathVersion::Current]).collect()
         }
     };
-    forward_only(&candidates)?;
     let path = match (strategy, candidates.as_slice()) {
         (_, []) => return Err(PlanRequestError::EmptyPath),
         (Strategy::Direct, [first, .., last]) => vec![first.clone(), last.clone()],
         _ => candidates,
     };
     Ok((strategy, path, warnings))
+}
+
+/// Judges a path that a person asked for, version by version and hop by hop.
+///
+/// # Errors
+///
+/// The first version that the catalog refuses, then the first hop that cannot be rehearsed.
+pub(crate) fn admit(
+    path: &[PathVersion],
+    catalog: &Catalog,
+) -> Result<Vec<String>, PlanRequestError> {
+    let mut warnings = Vec::new();
+    for version in path {
+        warnings.extend(catalog.admit(version)?);
+    }
+    forward_only(path)?;
+    Ok(warnings)
 }
 
 /// Refuses repeated and backward hops. Nothing can rehearse them yet: a repeated version would be a restart, a

@@ -14,7 +14,7 @@ use changeover_model::version::PathVersion;
 use std::collections::BTreeMap;
 
 /// The runtimes a plan can name.
-pub const RUNTIMES: [&str; 1] = ["process"];
+const RUNTIMES: [&str; 1] = ["process"];
 
 /// The kinds of metadata store a plan can name.
 const METADATA_STORES: [&str; 1] = ["sqlite"];
@@ -62,21 +62,6 @@ pub fn plan(
     };
     plan.validate()?;
     Ok((plan, warnings))
-}
-
-/// The runtime of that name.
-///
-/// # Errors
-///
-/// When there is none, with the nearest name.
-pub fn known_runtime(name: &str) -> Result<&'static str, PlanRequestError> {
-    RUNTIMES
-        .into_iter()
-        .find(|known| *known == name)
-        .ok_or_else(|| PlanRequestError::UnknownRuntime {
-            name: name.to_owned(),
-            suggestion: nearest::suggestion(name, RUNTIMES),
-        })
 }
 
 fn services(path: &[PathVersion]) -> Vec<ServiceArgs> {
@@ -196,12 +181,39 @@ fn budgets(request: &Request, target: &Target) -> Result<BTreeMap<String, f64>, 
 }
 
 fn metadata_store(request: &Request) -> Result<String, PlanRequestError> {
-    let name = request.metadata_store.as_deref().unwrap_or("sqlite");
-    if METADATA_STORES.contains(&name) {
-        return Ok(name.to_owned());
-    }
-    Err(PlanRequestError::UnknownMetadataStore {
-        name: name.to_owned(),
-        suggestion: nearest::suggestion(name, METADATA_STORES),
-    })
+    known_metadata_store(request.metadata_store.as_deref().unwrap_or("sqlite")).map(str::to_owned)
+}
+
+fn known_metadata_store(name: &str) -> Result<&'static str, PlanRequestError> {
+    METADATA_STORES
+        .into_iter()
+        .find(|known| *known == name)
+        .ok_or_else(|| PlanRequestError::UnknownMetadataStore {
+            name: name.to_owned(),
+            suggestion: nearest::suggestion(name, METADATA_STORES),
+        })
+}
+
+fn known_runtime(name: &str) -> Result<&'static str, PlanRequestError> {
+    RUNTIMES
+        .into_iter()
+        .find(|known| *known == name)
+        .ok_or_else(|| PlanRequestError::UnknownRuntime {
+            name: name.to_owned(),
+            suggestion: nearest::suggestion(name, RUNTIMES),
+        })
+}
+
+/// Reviews a plan that was read: whoever edited it may have asked for what [`plan`](plan()) would have refused.
+///
+/// Returns warnings, a sentence each.
+///
+/// # Errors
+///
+/// The first thing that this build cannot run.
+pub fn review(plan: &Plan, catalog: &Catalog) -> Result<Vec<String>, PlanRequestError> {
+    plan.validate()?;
+    known_runtime(&plan.runtime)?;
+    known_metadata_store(&plan.metadata_store)?;
+    path::admit(&plan.path, catalog)
 }

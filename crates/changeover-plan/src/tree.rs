@@ -19,7 +19,7 @@ pub fn render(plan: &Plan) -> String {
             plan.strategy, plan.seed, plan.metadata_store
         ),
         format!(
-            "load: {} operations a second by {}; every lane every {}",
+            "load: {} operations a second by {}; each lane once in {}",
             workload.rate,
             counted(u64::from(workload.clients), "client"),
             duration(workload.probe_interval_ms)

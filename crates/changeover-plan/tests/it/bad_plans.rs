@@ -2,7 +2,7 @@
 
 use crate::{catalog, target};
 use changeover_model::plan::{Plan, PlanError};
-use changeover_plan::{Request, plan};
+use changeover_plan::{Request, plan, review};
 use serde_json::{Value, json};
 
 fn sound() -> Value {
@@ -112,4 +112,32 @@ fn something_else_altogether_is_refused() {
     }
     let verdict = Plan::parse("{\"format\":\"changeover.verdict/1\"}").unwrap_err();
     assert!(verdict.problem.contains("give the right file"), "{verdict}");
+}
+
+#[test]
+fn a_plan_that_planning_would_have_refused_is_refused_when_it_is_read() {
+    let reviewed = |change: &dyn Fn(&mut Value)| {
+        let mut value = sound();
+        change(&mut value);
+        let plan = Plan::parse(&value.to_string()).unwrap();
+        review(&plan, &catalog()).map_err(|e| e.to_string())
+    };
+    assert_eq!(reviewed(&|_| {}), Ok(Vec::new()));
+    let runtime = reviewed(&|plan| plan["runtime"] = json!("teapot"));
+    assert!(runtime.unwrap_err().starts_with("unknown runtime"));
+    let store = reviewed(&|plan| plan["metadata_store"] = json!("stone"));
+    assert!(store.unwrap_err().starts_with("unknown metadata store"));
+    let backward = reviewed(&|plan| {
+        plan["path"][0] = json!("v0.2.0");
+        plan["path"][1] = json!("v0.1.0");
+        plan["steps"][0]["from"] = json!("v0.2.0");
+        plan["steps"][0]["to"] = json!("v0.1.0");
+        plan["steps"][1]["from"] = json!("v0.1.0");
+    });
+    assert!(backward.unwrap_err().starts_with("v0.1.0 is older"));
+    let unknown = reviewed(&|plan| {
+        plan["path"][0] = json!("v0.0.9");
+        plan["steps"][0]["from"] = json!("v0.0.9");
+    });
+    assert!(unknown.unwrap_err().contains("has no version v0.0.9"));
 }

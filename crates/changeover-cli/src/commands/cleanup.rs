@@ -1,0 +1,88 @@
+//! `changeover cleanup`: removes what a killed rehearsal left behind, and nothing else.
+
+use crate::args::CleanupArgs;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output;
+use changeover_model::Plan;
+use changeover_report::text::harmless;
+use changeover_runtime::process::{self, Outcome};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where runs lie unless `--out` says otherwise.
+const RUNS: &str = ".changeover/runs";
+
+/// Runs the command: exit 1 when something is still there, with the reason and what to do about it.
+///
+/// # Errors
+///
+/// When a directory is no run's.
+pub(crate) fn run(args: &CleanupArgs) -> Result<Exit, CliError> {
+    let runs = if args.runs.is_empty() {
+        all_runs()?
+    } else {
+        args.runs.clone()
+    };
+    // All of them first: a mistake in the last one should not be found after the others are gone.
+    if let Some(stranger) = runs.iter().find(|run| !is_run(run)) {
+        return Err(CliError::bad_input(format!(
+            "{} is not the directory of a run: it has no plan.json and no processes.jsonl; give the directory that --out named",
+            stranger.display()
+        )));
+    }
+    let mut exit = Exit::Passed;
+    let mut text = String::new();
+    for run in &runs {
+        for outcome in process::cleanup(run) {
+            let (word, what) = match outcome {
+                Outcome::Removed(what) => ("removed", what),
+                Outcome::Refused(what) => {
+                    exit = Exit::Failed;
+                    ("left alone", what)
+                }
+            };
+            text.push_str(&format!("{}: {word}: {}\n", run.display(), harmless(&what)));
+        }
+    }
+    if text.is_empty() {
+        text = match runs.len() {
+            1 => "nothing to remove in 1 run\n".to_owned(),
+            n => format!("nothing to remove in {n} runs\n"),
+        };
+    }
+    output::print(&text)?;
+    Ok(exit)
+}
+
+/// The runs under `.changeover/runs`, oldest first; none if there is no such directory.
+fn all_runs() -> Result<Vec<PathBuf>, CliError> {
+    let unreadable = |error: io::Error| {
+        CliError::bad_input(format!(
+            "cannot read {RUNS}: {error}; name the runs' directories"
+        ))
+    };
+    let entries = match fs::read_dir(RUNS) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut runs = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(unreadable)?.path();
+        if is_run(&path) {
+            runs.push(path);
+        }
+    }
+    runs.sort();
+    Ok(runs)
+}
+
+/// Whether a directory is a run's. Cleaning removes its `work` directory, and other people have directories of that
+/// name too.
+fn is_run(directory: &Path) -> bool {
+    directory.join("processes.jsonl").is_file()
+        || fs::read_to_string(directory.join("plan.json"))
+            .is_ok_and(|text| Plan::parse(&text).is_ok())
+}

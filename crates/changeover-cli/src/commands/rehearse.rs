@@ -1,0 +1,209 @@
+//! `changeover rehearse`: the main job.
+
+use crate::args::{Format, MetadataStore, RehearseArgs};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::planning::{self, Planned};
+use crate::run::{FileSink, RunDir, judge};
+use crate::watch::{View, Watch};
+use crate::{output, signals};
+use changeover_model::event::EventKind;
+use changeover_model::verdict::Verdict;
+use changeover_rehearse::clock::Clock;
+use changeover_rehearse::front_door::{FrontDoor, raise_file_limit};
+use changeover_rehearse::record::{About, Recorder};
+use changeover_rehearse::rehearsal::{Ending, Setup, rehearse};
+use changeover_report::{Look, human};
+use changeover_runtime::process::ProcessRuntime;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use tokio_util::sync::CancellationToken;
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When there is nothing to upgrade, or the run could not begin or be recorded.
+pub(crate) fn run(args: &RehearseArgs) -> Result<Exit, CliError> {
+    let planned = planning::plan_of(&args.plan)?;
+    if planned.plan.steps.is_empty() {
+        return Err(CliError::bad_input(format!(
+            "nothing to upgrade: the path is {} alone; name at least two versions",
+            planned.plan.path[0]
+        )));
+    }
+    let store = args
+        .plan
+        .metadata_store
+        .as_ref()
+        .map(given_store)
+        .transpose()?
+        .flatten();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| {
+            CliError::cannot_run_here(format!("cannot start threads: {e}; free some memory"))
+        })?;
+    runtime.block_on(rehearse_here(args, planned, store))
+}
+
+async fn rehearse_here(
+    args: &RehearseArgs,
+    planned: Planned,
+    store: Option<PathBuf>,
+) -> Result<Exit, CliError> {
+    let Planned { plan, known } = planned;
+    // What can be refused is refused before anything is made.
+    let front_door = front_door(args.listen).await?;
+    let dir = RunDir::create(args.out.as_deref())?;
+    let plan_file = dir.file("plan.json");
+    fs::write(&plan_file, plan.to_json())
+        .map_err(|e| CliError::bad_input(format!("cannot write {}: {e}", plan_file.display())))?;
+    let reproduce = reproduce(&plan_file, store.as_deref());
+    let metadata_store = match &store {
+        Some(path) => format!("sqlite:{}", path.display()),
+        None => format!(
+            "sqlite:{}",
+            dir.file("work").join("metadata.sqlite").display()
+        ),
+    };
+    // What holds is enough for most plans; `doctor` tells when it is not.
+    let _ = raise_file_limit();
+    let process_runtime = ProcessRuntime::new(dir.name(), dir.path())
+        .map_err(|e| CliError::cannot_run_here(e.message))?;
+    let program = std::env::current_exe()
+        .map_err(|e| CliError::cannot_run_here(format!("cannot find the program itself: {e}")))?;
+
+    let cancel = CancellationToken::new();
+    let live = Arc::new(OnceLock::new());
+    let clock = Clock::start();
+    let clock_zero = jiff::Timestamp::now().to_string();
+    let view = match args.format.format {
+        Format::Json => View::Nothing,
+        Format::Human => View::of_stdout(),
+    };
+    let watch = Watch::start(view, clock, Arc::clone(&live));
+    let (sink, trouble) = FileSink::create(&dir, &clock_zero, watch.events(), cancel.clone())?;
+    let recorder = Recorder::new(clock, Box::new(sink));
+    let interrupted = signals::cancel_on_signal(cancel.clone(), {
+        let recorder = recorder.clone();
+        move |signal| {
+            let signal = signal.to_owned();
+            recorder.event(&About::default(), EventKind::Interrupted { signal });
+        }
+    })?;
+
+    let ending = rehearse(Setup {
+        plan: plan.clone(),
+        target: known.target,
+        runtime: Arc::new(process_runtime),
+        front_door,
+        recorder,
+        cancel,
+        live,
+        run: dir.name().to_owned(),
+        run_dir: dir.path().to_owned(),
+        program: program.to_string_lossy().into_owned(),
+        metadata_store,
+    })
+    .await;
+    interrupted.abort();
+    watch.finish();
+    dir.remove_work();
+    if let Some(problem) = trouble.get() {
+        return Err(CliError::bad_input(problem));
+    }
+
+    let verdict = judge(&dir, &plan, reproduce)?;
+    let verdict_file = dir.file("verdict.json");
+    fs::write(&verdict_file, verdict.to_json()).map_err(|e| {
+        CliError::bad_input(format!("cannot write {}: {e}", verdict_file.display()))
+    })?;
+    print(&verdict, args.format.format, dir.path())?;
+    Ok(match ending {
+        Ending::Interrupted => Exit::Interrupted,
+        Ending::Completed | Ending::Failed(_) => verdict.outcome.into(),
+    })
+}
+
+fn print(verdict: &Verdict, format: Format, run_dir: &Path) -> Result<(), CliError> {
+    match format {
+        Format::Json => output::print(&verdict.to_json()),
+        Format::Human => output::print(&format!(
+            "{}Run directory: {}\n",
+            human::render(verdict, Look::of_stdout()),
+            run_dir.display()
+        )),
+    }
+}
+
+/// Binds the front door, so that a taken port is found before anything starts.
+async fn front_door(listen: Option<SocketAddr>) -> Result<FrontDoor, CliError> {
+    let addr = listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    FrontDoor::bind(addr).await.map_err(|e| {
+        CliError::cannot_run_here(format!(
+            "the front door cannot listen on {addr}: {e}; give another address with --listen"
+        ))
+    })
+}
+
+/// Where a store of one's own lies, absolute: instances do not share our current directory for ever.
+fn given_store(store: &MetadataStore) -> Result<Option<PathBuf>, CliError> {
+    let Some(location) = &store.location else {
+        return Ok(None);
+    };
+    let path = Path::new(location);
+    let unreachable = |problem: String| {
+        CliError::cannot_run_here(format!(
+            "the metadata store {location} cannot be reached: {problem}; give --metadata-store sqlite:PATH a file in a directory that can be written"
+        ))
+    };
+    if path.is_dir() {
+        return Err(unreachable("it is a directory".to_owned()));
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let parent = fs::canonicalize(parent)
+        .map_err(|e| unreachable(format!("its directory {}: {e}", parent.display())))?;
+    match path.file_name() {
+        Some(name) => Ok(Some(parent.join(name))),
+        None => Err(unreachable("it names no file".to_owned())),
+    }
+}
+
+/// The command that runs the same plan again.
+fn reproduce(plan: &Path, store: Option<&Path>) -> String {
+    let mut command = format!("changeover rehearse --plan {}", shell_word(plan));
+    if store.is_some() {
+        // Its contents are not part of the plan, and by now they have been upgraded.
+        command.push_str(" --metadata-store sqlite:COPY_OF_THE_STORE_BEFORE");
+    }
+    command
+}
+
+/// A path as one word of a POSIX shell.
+fn shell_word(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let tame = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
+    if text.chars().all(tame) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        assert_eq!(shell_word(Path::new("/a/plan.json")), "/a/plan.json");
+        assert_eq!(shell_word(Path::new("/a b/it's")), r"'/a b/it'\''s'");
+    }
+}

@@ -1,0 +1,105 @@
+//! Shows a run while it goes on, from a thread of its own: a slow terminal must not slow the run.
+
+use changeover_model::event::Event;
+use changeover_rehearse::clock::Clock;
+use changeover_rehearse::tally;
+use changeover_report::{Live, LoadSnapshot, plain};
+use std::io::{IsTerminal, Write};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Between two looks at the load.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// How a run is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum View {
+    /// Not at all.
+    Nothing,
+    /// A line per notable event, on standard output.
+    Lines,
+    /// A live picture, on standard error.
+    Picture,
+}
+
+impl View {
+    /// The picture on a terminal, lines elsewhere and in CI, where terminals are often pretended.
+    pub(crate) fn of_stdout() -> Self {
+        let terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+        if terminal && std::env::var_os("CI").is_none() {
+            View::Picture
+        } else {
+            View::Lines
+        }
+    }
+}
+
+/// The thread that shows a run.
+pub(crate) struct Watch {
+    events: Sender<Event>,
+    thread: JoinHandle<()>,
+}
+
+impl Watch {
+    /// Starts showing. `live` holds the load's figures once it runs.
+    pub(crate) fn start(view: View, clock: Clock, live: Arc<OnceLock<Arc<tally::Live>>>) -> Self {
+        let (events, receiver) = mpsc::channel();
+        let thread = std::thread::spawn(move || match view {
+            View::Nothing => receiver.iter().for_each(drop),
+            View::Lines => lines(&receiver),
+            View::Picture => picture(&receiver, clock, &live),
+        });
+        Watch { events, thread }
+    }
+
+    /// Where events go in.
+    pub(crate) fn events(&self) -> Sender<Event> {
+        self.events.clone()
+    }
+
+    /// Ends when every other sender is gone and everything sent was shown.
+    pub(crate) fn finish(self) {
+        drop(self.events);
+        // A view that panicked has said so; the run is not the worse for it.
+        let _ = self.thread.join();
+    }
+}
+
+fn lines(events: &Receiver<Event>) {
+    let mut stdout = std::io::stdout();
+    for event in events {
+        if let Some(line) = plain::line(&event) {
+            // Whoever stopped reading does not stop the run.
+            let _ = writeln!(stdout, "{line}");
+        }
+    }
+}
+
+fn picture(events: &Receiver<Event>, clock: Clock, live: &OnceLock<Arc<tally::Live>>) {
+    let mut view = Live::new();
+    loop {
+        match events.recv_timeout(PERIOD) {
+            Ok(event) => view.event(&event),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if let Some(live) = live.get() {
+            view.load(clock.now(), &snapshot(live));
+        }
+    }
+    view.finish();
+}
+
+fn snapshot(live: &tally::Live) -> LoadSnapshot {
+    let figures = live.figures();
+    let ms = |nanos: Option<u64>| nanos.map(|n| n as f64 / 1e6);
+    LoadSnapshot {
+        ok: figures.ok,
+        fail: figures.fail,
+        unknown: figures.unknown,
+        since_last_write_ms: ms(figures.since_write),
+        since_last_read_ms: ms(figures.since_read),
+    }
+}
