@@ -1,7 +1,7 @@
 //! Running one statement of a session.
 
 use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{CachedStatement, Connection, params_from_iter};
 
 use pgwire::messages::data::{FieldDescription, RowDescription};
 use pgwire::messages::response::CommandComplete;
@@ -67,10 +67,32 @@ pub(super) fn outputs(connection: &Connection, plan: &Plan) -> Result<Vec<Output
         Kind::Show(name) => Ok(vec![text_column(name)]),
         Kind::Explain => Ok(vec![text_column("QUERY PLAN")]),
         _ => {
-            let statement = connection.prepare_cached(&plan.sql)?;
+            let statement = prepare(connection, plan)?;
             Ok(infer::outputs(connection, plan, &statement))
         }
     }
+}
+
+/// Prepares what SQLite is to run; an INSERT that gives fewer values than there are columns, with those it means.
+fn prepare<'c>(connection: &'c Connection, plan: &Plan) -> Result<CachedStatement<'c>, SqlError> {
+    let error = match connection.prepare_cached(&plan.sql) {
+        Ok(statement) => return Ok(statement),
+        Err(error) => error,
+    };
+    let text = error.to_string();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    // "table t has 3 columns but 2 values were supplied"
+    if let Some(at) = words.iter().position(|word| *word == "has")
+        && let (Some(table), Some(Ok(values))) = (words.get(1..at), words.get(at + 4).map(|word| word.parse::<usize>()))
+        && let Ok(columns) = schema::columns(connection, &table.join(" "))
+        && values < columns.len()
+    {
+        let names: Vec<String> = columns.into_iter().take(values).map(|column| column.name).collect();
+        if let Some(sql) = plan.with_columns(&names) {
+            return Ok(connection.prepare_cached(&sql)?);
+        }
+    }
+    Err(error.into())
 }
 
 impl Session {
@@ -187,7 +209,7 @@ impl Session {
     /// Runs the statement on the transaction's connection; how many rows it gave or changed.
     fn rows(&mut self, plan: &Plan, parameters: &[Sql], wanted: &Wanted<'_>) -> Result<usize, ExecuteError> {
         let connection = self.transaction.work.connection().ok_or_else(SqlError::aborted)?;
-        let mut statement = connection.prepare_cached(&plan.sql).map_err(SqlError::from)?;
+        let mut statement = prepare(connection, plan)?;
         if matches!(plan.kind, Kind::Read) && !statement.readonly() {
             return Err(SqlError::unsupported("a query that writes").into());
         }

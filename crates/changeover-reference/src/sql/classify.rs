@@ -56,6 +56,20 @@ impl Plan {
         Self { kind, sql: String::new(), tag, outputs: Vec::new(), statement: None, parameters: 0, touches_data: false }
     }
 
+    /// The same INSERT with its columns named: PostgreSQL lets the last ones be left out, SQLite only if the others
+    /// are named.
+    pub(crate) fn with_columns(&self, columns: &[String]) -> Option<String> {
+        let Some(Statement::Insert(insert)) = self.statement.as_deref() else { return None };
+        if !insert.columns.is_empty() {
+            return None;
+        }
+        let mut insert = insert.clone();
+        insert.columns = columns.iter().map(|name| vec![ast::Ident::with_quote('"', name)].into()).collect();
+        let mut statement = Statement::Insert(insert);
+        translate::rewrite(&mut statement).ok()?;
+        Some(statement.to_string())
+    }
+
     /// Whether it has rows to give.
     pub(crate) fn returns_rows(&self) -> bool {
         match self.kind {

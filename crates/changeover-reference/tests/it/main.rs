@@ -1,0 +1,11 @@
+//! The reference database from outside: processes, SQL over pgwire, the leader API.
+
+mod bad_input;
+mod client;
+mod durability;
+mod instance;
+mod ladder;
+mod leader_api;
+mod psql;
+mod sql;
+mod upgrade;
