@@ -1,1 +1,53 @@
-fn main() {}
+//! The project's chores: `cargo xtask test`, `bench`, `soak`, `lint`, `fresh`.
+//!
+//! Thin wrappers around commands that anybody can type; each prints what it runs. CI runs the same.
+
+mod bench;
+mod fresh;
+mod lint;
+mod provision;
+mod run;
+mod soak;
+mod test;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// The project's chores.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Run every test; what a test needs and this machine lacks is skipped, in one line each.
+    Test(test::Args),
+    /// Measure the figures, and write them to docs/benchmarks.md.
+    Bench(bench::Args),
+    /// Run what needs long counts: kills of the reference database, and clean rehearsals in a row.
+    Soak(soak::Args),
+    /// Check formatting, lints, unused dependencies and licences.
+    Lint(lint::Args),
+    /// Clone this checkout into an empty directory, and run the README's two commands there.
+    Fresh,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().chore {
+        Chore::Test(args) => test::run(&args),
+        Chore::Bench(args) => bench::run(&args),
+        Chore::Soak(args) => soak::run(&args),
+        Chore::Lint(args) => lint::run(&args),
+        Chore::Fresh => fresh::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

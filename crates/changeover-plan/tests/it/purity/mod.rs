@@ -113,25 +113,43 @@ fn pure_crates_pull_in_nothing_that_does_io() {
 
 #[test]
 fn pure_crates_do_no_io_in_their_sources() {
-    let mut found = Vec::new();
-    for package in PURE {
-        let files = rust_files(&workspace().join("crates").join(package).join("src"));
-        assert!(!files.is_empty(), "{package} has no sources");
-        for file in files {
-            let text = std::fs::read_to_string(&file).unwrap();
-            let name = file
-                .strip_prefix(workspace())
-                .unwrap()
-                .display()
-                .to_string();
-            found.extend(
-                scan::impurities(&text)
-                    .into_iter()
-                    .map(|what| format!("{name}: {what}")),
-            );
-        }
-    }
+    let found: Vec<String> = PURE.into_iter().flat_map(impurities).collect();
     assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn reporters_write_and_do_nothing_else() {
+    let found: Vec<String> = impurities("changeover-report")
+        .into_iter()
+        // Whether standard output is a terminal decides how a report may look.
+        .filter(|what| {
+            !["IsTerminal", "stdout", "stdout()"]
+                .iter()
+                .any(|end| what.ends_with(end))
+        })
+        .collect();
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// What the sources of a crate do that a pure crate must not.
+fn impurities(package: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let files = rust_files(&workspace().join("crates").join(package).join("src"));
+    assert!(!files.is_empty(), "{package} has no sources");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let name = file
+            .strip_prefix(workspace())
+            .unwrap()
+            .display()
+            .to_string();
+        found.extend(
+            scan::impurities(&text)
+                .into_iter()
+                .map(|what| format!("{name}: {what}")),
+        );
+    }
+    found
 }
 
 fn rust_files(directory: &Path) -> Vec<PathBuf> {
@@ -178,4 +196,22 @@ fn arrows_between_crates_go_one_way() {
         }
     }
     assert_eq!(found.len(), ARROWS.len(), "a crate of the table is gone");
+}
+
+#[test]
+fn every_crate_is_in_the_architecture_document_and_takes_the_workspace_lints() {
+    let document = std::fs::read_to_string(workspace().join("docs/architecture.md")).unwrap();
+    for (package, _) in ARROWS {
+        let paragraph = format!("\n**`{package}`** ");
+        assert_eq!(document.matches(&paragraph).count(), 1, "{package}");
+        let directory = match package {
+            "xtask" => workspace().join(package),
+            _ => workspace().join("crates").join(package),
+        };
+        let manifest = std::fs::read_to_string(directory.join("Cargo.toml")).unwrap();
+        assert!(
+            manifest.contains("[lints]\nworkspace = true\n"),
+            "{package}"
+        );
+    }
 }

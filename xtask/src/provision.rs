@@ -1,0 +1,119 @@
+//! What the tests need beyond a Rust toolchain and a C compiler, in one place.
+
+use crate::run::{run, succeeds};
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::process::Command;
+
+/// Tells tests that everything below is there: what is missing nevertheless is a failure, not a reason to skip.
+pub(crate) const PROVISIONED: &str = "CHANGEOVER_PROVISIONED";
+
+/// Something that tests need.
+#[derive(Debug)]
+pub(crate) struct Prerequisite {
+    /// Debian's package.
+    package: &'static str,
+    /// What is skipped without it.
+    pub(crate) needed_for: &'static str,
+    /// A command that succeeds if it is there.
+    probe: &'static [&'static str],
+}
+
+/// Everything that tests need.
+pub(crate) const PREREQUISITES: [Prerequisite; 2] = [
+    Prerequisite {
+        package: "postgresql-client",
+        needed_for: "talking to the reference database with psql",
+        probe: &["psql", "--version"],
+    },
+    Prerequisite {
+        package: "python3-psycopg",
+        needed_for: "talking to the reference database with psycopg",
+        // Debian's own interpreter: another one on the path does not see Debian's modules.
+        probe: &["/usr/bin/python3", "-c", "import psycopg"],
+    },
+];
+
+impl Prerequisite {
+    fn is_there(&self) -> bool {
+        succeeds(Command::new(self.probe[0]).args(&self.probe[1..]))
+    }
+
+    /// One line about its absence.
+    pub(crate) fn skipped(&self) -> String {
+        format!(
+            "skipped: {} ({} is missing; cargo xtask test --provision installs it)",
+            self.needed_for, self.package
+        )
+    }
+}
+
+/// What is not there.
+pub(crate) fn missing() -> Vec<&'static Prerequisite> {
+    PREREQUISITES.iter().filter(|p| !p.is_there()).collect()
+}
+
+/// Installs what is missing. Does nothing, and asks no server, when nothing is.
+///
+/// # Errors
+///
+/// When this is not Debian, not root, or something cannot be installed.
+pub(crate) fn install() -> Result<()> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().map(|p| p.package).collect();
+    let list = packages.join(", ");
+    if !Path::new("/etc/debian_version").exists() {
+        bail!("--provision knows Debian only: install {list} yourself, and run without it");
+    }
+    let id = Command::new("id")
+        .arg("-u")
+        .output()
+        .context("cannot start id")?;
+    if id.stdout.trim_ascii() != b"0" {
+        bail!(
+            "--provision installs {list} and so wants to be root: run it as root, or install them yourself"
+        );
+    }
+    let apt = |arguments: &[&str]| {
+        run(Command::new("apt-get")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    apt(&["update", "--quiet"])?;
+    let mut install = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
+    install.extend(packages);
+    apt(&install)?;
+    match self::missing().first() {
+        Some(still) => bail!("{} was installed and still does not work", still.package),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absence_is_one_line() {
+        for prerequisite in &PREREQUISITES {
+            let line = prerequisite.skipped();
+            assert!(
+                line.starts_with("skipped: ") && !line.contains('\n'),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_noticed() {
+        let nothing = Prerequisite {
+            package: "nothing",
+            needed_for: "nothing",
+            probe: &["/no/such/program"],
+        };
+        assert!(!nothing.is_there());
+    }
+}
