@@ -135,3 +135,129 @@ pub(crate) fn dead_lane(lane: LaneId, operations: usize) -> Finding {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lanes::LANES;
+    use crate::testing::{MS, plan};
+    use changeover_model::history::Connection;
+
+    /// A gap of a lane that measured well, in milliseconds.
+    fn measured(class: Class, connection: Connection, step: u32, longest: u64) -> Measured {
+        Measured {
+            lane: LaneId { class, connection },
+            step,
+            gaps: StepGaps {
+                longest: Some(longest * MS),
+                total: longest * MS,
+                count: 1,
+                resolution: 11 * MS,
+            },
+            doubtful: false,
+        }
+    }
+
+    /// All lanes at 30 ms but read/new, in step 2.
+    fn lanes(read_new: Measured) -> Vec<Measured> {
+        let mut all: Vec<Measured> = LANES
+            .iter()
+            .map(|lane| measured(lane.class, lane.connection, 1, 30))
+            .collect();
+        all.push(read_new);
+        all
+    }
+
+    fn read_new(longest: u64) -> Measured {
+        measured(Class::Read, Connection::New, 2, longest)
+    }
+
+    fn outcomes(budgets: &Budgets) -> Vec<(&str, VerdictOutcome)> {
+        let report = |r: &BudgetReport| r.outcome;
+        budgets
+            .reports
+            .iter()
+            .map(|r| (r.name.as_str(), report(r)))
+            .collect()
+    }
+
+    const PASS: VerdictOutcome = VerdictOutcome::Pass;
+
+    #[test]
+    fn the_longest_gap_of_a_class_counts_over_steps_and_connections() {
+        let budgets = judge(&plan(2), &lanes(read_new(1000)), &[]);
+        assert_eq!(
+            outcomes(&budgets),
+            [
+                ("connect-gap", PASS),
+                ("read-gap", PASS),
+                ("write-gap", PASS)
+            ]
+        );
+        assert_eq!(budgets.reports[1].measured_ms, Some(1000.0));
+        assert!(budgets.findings.is_empty() && budgets.doubts.is_empty());
+
+        let budgets = judge(&plan(2), &lanes(read_new(1001)), &[]);
+        assert_eq!(budgets.reports[1].outcome, VerdictOutcome::Fail);
+        assert_eq!(budgets.reports[2].outcome, PASS);
+        assert_eq!(budgets.findings.len(), 1);
+        let finding = &budgets.findings[0];
+        assert_eq!(
+            (finding.check, finding.severity, finding.step),
+            (Check::Budget, Severity::Error, Some(2))
+        );
+        assert_eq!(finding.evidence["connection"], "new");
+    }
+
+    #[test]
+    fn too_coarse_a_resolution_is_inconclusive() {
+        let with = |longest, resolution| {
+            let mut lane = read_new(longest);
+            lane.gaps.resolution = resolution * MS;
+            let budgets = judge(&plan(2), &lanes(lane), &[]);
+            let severity = budgets.findings.first().map(|f| f.severity);
+            (budgets.reports[1].outcome, severity, budgets.doubts.len())
+        };
+        assert_eq!(with(30, 200), (PASS, None, 0));
+        assert_eq!(with(30, 201), (VerdictOutcome::Inconclusive, None, 1));
+        // Over the limit, but perhaps only because it was measured so coarsely.
+        assert_eq!(
+            with(1100, 201),
+            (VerdictOutcome::Inconclusive, Some(Severity::Warning), 1)
+        );
+        // Over the limit whatever the resolution.
+        assert_eq!(
+            with(1300, 201),
+            (VerdictOutcome::Fail, Some(Severity::Error), 1)
+        );
+    }
+
+    #[test]
+    fn a_doubtful_lane_keeps_its_budget_from_passing() {
+        let mut lane = read_new(30);
+        lane.doubtful = true;
+        let budgets = judge(&plan(2), &lanes(lane), &[]);
+        assert_eq!(budgets.reports[1].outcome, VerdictOutcome::Inconclusive);
+        let nothing = judge(&plan(2), &[], &[]);
+        assert_eq!(nothing.reports[1].outcome, VerdictOutcome::Inconclusive);
+        assert_eq!(nothing.reports[1].measured_ms, None);
+    }
+
+    #[test]
+    fn a_lane_without_a_success_fails_its_budget() {
+        let mut lane = read_new(0);
+        lane.gaps.longest = None;
+        let budgets = judge(&plan(2), &lanes(lane), &[lane.lane]);
+        assert_eq!(budgets.reports[1].outcome, VerdictOutcome::Fail);
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_exceeded_by_anything() {
+        let mut plan = plan(2);
+        plan.budgets.insert("read-gap".to_owned(), 0.0);
+        let budgets = judge(&plan, &lanes(read_new(1)), &[]);
+        assert!(budgets.reports[1].outcome != PASS);
+        plan.budgets = [("read-gap".to_owned(), f64::NAN)].into();
+        assert_eq!(judge(&plan, &lanes(read_new(1)), &[]).reports.len(), 1);
+    }
+}

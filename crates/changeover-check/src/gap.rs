@@ -142,7 +142,7 @@ impl Union {
 
     fn add(&mut self, span: Window) {
         self.all.end = self.all.end.max(span.end);
-        if span.length() > self.longest.length() {
+        if longer(span, self.longest) {
             self.longest = span;
         }
     }
@@ -157,9 +157,14 @@ impl Union {
 }
 
 fn keep_longer(kept: &mut Option<Window>, span: Window) {
-    if kept.is_none_or(|k| span.length() > k.length()) {
+    if kept.is_none_or(|kept| longer(span, kept)) {
         *kept = Some(span);
     }
+}
+
+/// The earlier of equals counts as longer, so that the result does not depend on the order of looking.
+fn longer(a: Window, b: Window) -> bool {
+    (a.length(), b.start) > (b.length(), a.start)
 }
 
 /// All spans, ascending by start.
@@ -237,4 +242,175 @@ fn worst_lateness(sent: &[Sent], around: Window) -> u64 {
         .map(|s| s.lateness)
         .max()
         .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::MS;
+
+    const INTERVAL: u64 = 10 * MS;
+
+    fn ok(intended: u64, latency: u64) -> Sent {
+        Sent {
+            intended: intended * MS,
+            completed: Some((intended + latency) * MS),
+            lateness: 0,
+            not_sent: false,
+        }
+    }
+
+    fn failed(intended: u64) -> Sent {
+        Sent {
+            completed: None,
+            ..ok(intended, 0)
+        }
+    }
+
+    fn step(start: u64, end: u64) -> StepSpan {
+        let window = |start, end| Window {
+            start: start * MS,
+            end: end * MS,
+        };
+        StepSpan {
+            span: window(start, end),
+            before: Some(window(0, start)),
+        }
+    }
+
+    /// A lane at 10 ms from 0 to `end`, 1 ms a success, failing in `from..to`.
+    fn outage(end: u64, from: u64, to: u64) -> Vec<Sent> {
+        (0..=end / 10)
+            .map(|n| n * 10)
+            .map(|at| match (from..to).contains(&at) {
+                true => failed(at),
+                false => ok(at, 1),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_gap_lasts_from_the_last_success_intended_to_the_next_completion() {
+        let gaps = gaps(&outage(1000, 520, 580), INTERVAL, &[step(500, 600)]);
+        assert_eq!(
+            gaps,
+            [StepGaps {
+                longest: Some(71 * MS),
+                total: 71 * MS,
+                count: 1,
+                resolution: INTERVAL,
+            }]
+        );
+    }
+
+    #[test]
+    fn the_longest_span_is_told_even_if_it_is_no_gap() {
+        let gaps = gaps(&outage(1000, 0, 0), INTERVAL, &[step(500, 600)]);
+        assert_eq!((gaps[0].longest, gaps[0].count), (Some(11 * MS), 0));
+    }
+
+    #[test]
+    fn the_threshold_is_two_intervals_and_the_largest_latency_of_the_quiet_window() {
+        let with_latency = |latency| {
+            let mut sent = outage(1000, 520, 540);
+            sent[10] = ok(100, latency);
+            gaps(&sent, INTERVAL, &[step(500, 600)])[0].count
+        };
+        // The span is (510, 541): 31 ms.
+        assert_eq!(with_latency(1), 1);
+        assert_eq!(with_latency(10), 1);
+        assert_eq!(with_latency(11), 0);
+        // One that is still under way when the window closes met the step.
+        let mut sent = outage(1000, 520, 540);
+        sent[50] = ok(500, 45);
+        assert_eq!(gaps(&sent, INTERVAL, &[step(500, 600)])[0].count, 1);
+        // A failure has no latency.
+        let mut sent = outage(1000, 520, 540);
+        sent[10] = failed(100);
+        assert_eq!(gaps(&sent, INTERVAL, &[step(500, 600)])[0].count, 1);
+    }
+
+    #[test]
+    fn overlapping_gaps_are_one() {
+        // Two operations of a held lane hang, and are answered at the end of the outage.
+        let mut sent = outage(1000, 520, 580);
+        sent[53] = ok(530, 60);
+        sent[54] = ok(540, 90);
+        let gaps = gaps(&sent, INTERVAL, &[step(500, 600)])[0];
+        // (510, 581), (530, 581) and (540, 581).
+        assert_eq!((gaps.count, gaps.total), (1, 71 * MS));
+        assert_eq!(gaps.longest, Some(71 * MS));
+        // A union longer than each of its parts.
+        let sent = [ok(0, 1), ok(100, 60), ok(200, 1)];
+        let gaps = self::gaps(&sent, INTERVAL, &[step(0, 300)])[0];
+        // (0, 160) and (100, 201).
+        assert_eq!((gaps.count, gaps.total), (1, 201 * MS));
+        assert_eq!(gaps.longest, Some(160 * MS));
+    }
+
+    #[test]
+    fn separate_gaps_are_counted_apart() {
+        let mut sent = outage(1000, 520, 560);
+        for at in [58, 59, 60] {
+            sent[at] = failed(at as u64 * 10);
+        }
+        let gaps = gaps(&sent, INTERVAL, &[step(500, 700)])[0];
+        // (510, 561) and (570, 611).
+        assert_eq!((gaps.count, gaps.total), (2, (51 + 41) * MS));
+    }
+
+    #[test]
+    fn an_outage_without_end_lasts_to_the_last_send() {
+        let gaps = gaps(&outage(1000, 520, 5000), INTERVAL, &[step(500, 600)])[0];
+        assert_eq!((gaps.longest, gaps.count), (Some(490 * MS), 1));
+    }
+
+    #[test]
+    fn the_time_before_the_first_success_counts() {
+        let gaps = gaps(&outage(1000, 0, 300), INTERVAL, &[step(500, 600)])[0];
+        assert_eq!((gaps.longest, gaps.count), (Some(301 * MS), 1));
+    }
+
+    #[test]
+    fn without_a_success_there_is_no_longest() {
+        let gaps = gaps(&outage(1000, 0, 5000), INTERVAL, &[step(500, 600)])[0];
+        assert_eq!((gaps.longest, gaps.count), (None, 0));
+    }
+
+    #[test]
+    fn a_gap_belongs_to_the_step_it_overlaps_longest_or_else_the_nearest() {
+        let steps = [step(200, 300), step(500, 600)];
+        let counts = |from, to| {
+            let gaps = gaps(&outage(1000, from, to), INTERVAL, &steps);
+            [gaps[0].count, gaps[1].count]
+        };
+        assert_eq!(counts(260, 550), [0, 1]);
+        assert_eq!(counts(220, 520), [1, 0]);
+        // Between them.
+        assert_eq!(counts(320, 370), [1, 0]);
+        assert_eq!(counts(430, 480), [0, 1]);
+        // After them.
+        assert_eq!(counts(800, 900), [0, 1]);
+    }
+
+    #[test]
+    fn the_resolution_takes_the_worst_lateness_within_a_second() {
+        let resolution = |late_at: usize| {
+            let mut sent = outage(4000, 2020, 2080);
+            sent[late_at].lateness = 7 * MS;
+            gaps(&sent, INTERVAL, &[step(2000, 2100)])[0].resolution
+        };
+        // The gap is (2010, 2081).
+        assert_eq!(resolution(100), INTERVAL);
+        assert_eq!(resolution(101), INTERVAL + 7 * MS);
+        assert_eq!(resolution(308), INTERVAL + 7 * MS);
+        assert_eq!(resolution(309), INTERVAL);
+    }
+
+    #[test]
+    fn a_step_shorter_than_every_span_still_has_one() {
+        let steps = [step(200, 300), step(301, 302)];
+        let gaps = gaps(&outage(1000, 0, 0), INTERVAL, &steps);
+        assert_eq!(gaps[1].longest, Some(11 * MS));
+    }
 }

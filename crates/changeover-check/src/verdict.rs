@@ -156,3 +156,68 @@ fn phases(step: &StepTimes) -> Vec<PhaseReport> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timeline::Window;
+    use changeover_model::check::Check;
+    use changeover_model::event::Phase;
+
+    fn finding(check: Check, severity: Severity, step: Option<u32>) -> Finding {
+        Finding {
+            check,
+            severity,
+            step,
+            message: "something".to_owned(),
+            evidence: Value::Null,
+        }
+    }
+
+    #[test]
+    fn errors_fail_doubts_are_inconclusive_warnings_change_nothing() {
+        let warning = [finding(Check::IllegalHop, Severity::Warning, None)];
+        let error = [finding(Check::LostWrite, Severity::Error, None)];
+        let doubt = ["too little".to_owned()];
+        assert_eq!(outcome(&warning, &[]), VerdictOutcome::Pass);
+        assert_eq!(outcome(&warning, &doubt), VerdictOutcome::Inconclusive);
+        assert_eq!(outcome(&error, &doubt), VerdictOutcome::Fail);
+    }
+
+    #[test]
+    fn findings_are_sorted_most_severe_first() {
+        let (error, warning) = (Severity::Error, Severity::Warning);
+        let expected = [
+            finding(Check::TwoLeaders, error, Some(1)),
+            finding(Check::Budget, error, Some(1)),
+            finding(Check::LostWrite, error, Some(2)),
+            finding(Check::Leftovers, error, None),
+            finding(Check::IllegalHop, warning, Some(1)),
+        ];
+        let mut findings: Vec<Finding> = expected.iter().rev().cloned().collect();
+        sort(&mut findings);
+        assert_eq!(findings, expected);
+    }
+
+    #[test]
+    fn phases_abut_and_one_that_did_not_end_has_no_length() {
+        let mut step = StepTimes {
+            number: 1,
+            span: Window {
+                start: 0,
+                end: 9_000_000,
+            },
+            ended: true,
+            completed: true,
+            phases: vec![(Phase::Boot, 0), (Phase::CatchUp, 4_100_000)],
+            before: None,
+            after: None,
+        };
+        let lengths = |step: &StepTimes| -> Vec<Option<f64>> {
+            phases(step).into_iter().map(|p| p.ms).collect()
+        };
+        assert_eq!(lengths(&step), [Some(4.1), Some(4.9)]);
+        step.ended = false;
+        assert_eq!(lengths(&step), [Some(4.1), None]);
+    }
+}

@@ -20,6 +20,8 @@ use std::collections::BTreeSet;
 const RESTART: i32 = 166;
 /// The exit code that says "I was fenced".
 const FENCED: i32 = 0;
+/// Why an old leader is stopped that does not leave by itself.
+const LINGERED: &str = "lingered";
 
 /// All findings about the protocol. `events` must be in their order.
 pub(crate) fn judge(plan: &Plan, events: &[Event], writes: &[ObservedWrite]) -> Vec<Finding> {
@@ -106,15 +108,30 @@ fn seen_directly(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
                 ));
             }
             EventKind::DeadlinePassed {
-                phase: Phase::Retire,
-                ..
-            } if lingered.insert(step) => findings.push(error(
-                Check::OldLeaderLingered,
-                step,
-                format!("{who} did not leave by itself after the promotion"),
-                shown(&[event]),
-            )),
-            EventKind::StopIntent { reason } if reason == "lingered" && lingered.insert(step) => {
+                phase,
+                waited_ms,
+                missing,
+            } => {
+                let waited = format!("{waited_ms} ms, still missing: {missing}");
+                if *phase == Phase::Retire && !gave_up_serving(steps, events, event) {
+                    if lingered.insert(step) {
+                        findings.push(error(
+                            Check::OldLeaderLingered,
+                            step,
+                            format!("the old leader had not left by itself after {waited}"),
+                            shown(&[event]),
+                        ));
+                    }
+                } else {
+                    findings.push(error(
+                        Check::NeverReady,
+                        step,
+                        format!("{who}: phase {phase} gave up after {waited}"),
+                        shown(&[event]),
+                    ));
+                }
+            }
+            EventKind::StopIntent { reason } if reason == LINGERED && lingered.insert(step) => {
                 findings.push(error(
                     Check::OldLeaderLingered,
                     step,
@@ -122,18 +139,6 @@ fn seen_directly(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
                     shown(&[event]),
                 ));
             }
-            EventKind::DeadlinePassed {
-                phase,
-                waited_ms,
-                missing,
-            } if *phase != Phase::Retire => findings.push(error(
-                Check::NeverReady,
-                step,
-                format!(
-                    "{who}: phase {phase} was over after {waited_ms} ms, still missing: {missing}"
-                ),
-                shown(&[event]),
-            )),
             EventKind::CrashLoop { ends, log } => {
                 let ends: Vec<String> = ends.iter().map(ToString::to_string).collect();
                 findings.push(error(
@@ -160,6 +165,18 @@ fn seen_directly(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
     }
     findings.extend(leftovers.into_findings());
     findings
+}
+
+/// Whether a deadline of the retire phase was not the old leader's: a step that waits for that one stops it and goes
+/// on. One that fails instead had waited for the new one to answer through the front door.
+fn gave_up_serving(steps: &Steps<'_>, events: &[Event], deadline: &Event) -> bool {
+    let step = steps.of_event(deadline);
+    let of_step = || events.iter().filter(|e| steps.of_event(e) == step);
+    let stopped = of_step()
+        .any(|e| matches!(&e.kind, EventKind::StopIntent { reason } if reason == LINGERED));
+    let failed =
+        of_step().any(|e| e.seq > deadline.seq && matches!(e.kind, EventKind::StepFailed { .. }));
+    failed && !stopped
 }
 
 /// A promotion that was lost is a warning when a later attempt in the same step led, else an error.
@@ -303,6 +320,16 @@ mod tests {
                 e.step(1).on(0).push(deadline(Phase::Retire));
             }),
             expected
+        );
+        // The retire phase also waits for an answer through the front door; the step fails when there is none.
+        assert_eq!(
+            checks(|e| {
+                e.step(1).on(1).push(deadline(Phase::Retire));
+                e.push(EventKind::StepFailed {
+                    reason: "no version".to_owned(),
+                });
+            }),
+            [(Check::NeverReady, Severity::Error, Some(1))]
         );
         assert_eq!(
             checks(|e| {

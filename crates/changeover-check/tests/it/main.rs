@@ -1,0 +1,8 @@
+//! The judge from outside: whole runs, and properties.
+
+mod arbitrary;
+mod gaps;
+mod run;
+mod set;
+#[path = "../../src/testing.rs"]
+mod testing;
