@@ -66,7 +66,7 @@ fn rehearsals(count: u32) -> Result<()> {
     Ok(())
 }
 
-/// Whether one rehearsal passed, and the last line it printed.
+/// Whether one rehearsal passed, and the sentence it printed.
 fn rehearse(binary: &Path, out: &Path) -> Result<(bool, String)> {
     let output = Command::new(binary)
         .arg("rehearse")
@@ -75,14 +75,32 @@ fn rehearse(binary: &Path, out: &Path) -> Result<(bool, String)> {
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot start {}", binary.display()))?;
-    let last = |text: &[u8]| {
-        String::from_utf8_lossy(text)
-            .lines()
-            .last()
-            .map(str::to_owned)
-    };
-    let sentence = last(&output.stdout)
-        .or_else(|| last(&output.stderr))
-        .unwrap_or_else(|| "it printed nothing".to_owned());
-    Ok((output.status.success(), sentence))
+    let printed = [output.stdout, output.stderr].concat();
+    Ok((
+        output.status.success(),
+        sentence(&String::from_utf8_lossy(&printed)).to_owned(),
+    ))
+}
+
+/// The verdict's sentence, or the last thing that was said.
+fn sentence(printed: &str) -> &str {
+    let verdict = printed.lines().find(|line| line.contains(" Reproduce: "));
+    verdict
+        .or(printed.lines().last())
+        .unwrap_or("it printed nothing")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_is_preferred_to_what_follows_it() {
+        assert_eq!(
+            sentence("steps\na: passed. Reproduce: b\nc\n"),
+            "a: passed. Reproduce: b"
+        );
+        assert_eq!(sentence("a\nerror: b\n"), "error: b");
+        assert_eq!(sentence(""), "it printed nothing");
+    }
 }

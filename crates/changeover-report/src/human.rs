@@ -6,6 +6,7 @@ use crate::summary;
 use crate::table;
 use crate::text::{harmless, harmless_cut};
 use changeover_model::check::Severity;
+use changeover_model::plan::BUDGETS;
 use changeover_model::verdict::{BudgetReport, Finding, OperationCounts, Verdict, VerdictOutcome};
 use owo_colors::AnsiColors;
 use serde_json::Value;
@@ -21,13 +22,13 @@ pub fn render(verdict: &Verdict, look: Look) -> String {
         out.push_str(&table::steps(verdict, look));
         out.push('\n');
     }
-    section(&mut out, "Reasons", &verdict.reasons, |reason| {
+    section(&mut out, "Reasons", &other_reasons(verdict), |reason| {
         format!("- {}\n", harmless(reason))
     });
     section(&mut out, "Findings", &verdict.findings, |finding| {
         render_finding(finding, look)
     });
-    section(&mut out, "Budgets", &verdict.budgets, |budget| {
+    section(&mut out, "Budgets", &budgets(verdict), |budget| {
         render_budget(budget, look)
     });
     out.push_str(&operations(&verdict.operations));
@@ -35,6 +36,28 @@ pub fn render(verdict: &Verdict, look: Look) -> String {
     out.push_str(&look.paint(&summary::sentence(verdict), colour(verdict.outcome)));
     out.push('\n');
     out
+}
+
+/// The reasons that no finding tells as well.
+fn other_reasons(verdict: &Verdict) -> Vec<&str> {
+    let told = |reason: &str| {
+        verdict
+            .findings
+            .iter()
+            .any(|finding| reason.ends_with(&finding.message))
+    };
+    let reasons = verdict.reasons.iter().map(String::as_str);
+    reasons.filter(|reason| !told(reason)).collect()
+}
+
+/// The budgets in the order of the table's columns; what is not in it comes last.
+fn budgets(verdict: &Verdict) -> Vec<&BudgetReport> {
+    let mut budgets: Vec<&BudgetReport> = verdict.budgets.iter().collect();
+    budgets.sort_by_key(|budget| {
+        let place = BUDGETS.iter().position(|name| *name == budget.name);
+        place.unwrap_or(BUDGETS.len())
+    });
+    budgets
 }
 
 fn section<T>(out: &mut String, title: &str, items: &[T], line: impl Fn(&T) -> String) {

@@ -71,12 +71,16 @@ fn passed() -> Verdict {
             step(2, "v0.2.0", "current", 62.1),
         ],
         findings: Vec::new(),
-        budgets: vec![BudgetReport {
-            name: "write-gap".to_owned(),
-            limit_ms: 1000.0,
-            measured_ms: Some(62.1),
-            outcome: VerdictOutcome::Pass,
-        }],
+        budgets: ["connect-gap", "read-gap", "write-gap"]
+            .into_iter()
+            .zip([20.0, 31.0, 62.1])
+            .map(|(name, measured_ms)| BudgetReport {
+                name: name.to_owned(),
+                limit_ms: 1000.0,
+                measured_ms: Some(measured_ms),
+                outcome: VerdictOutcome::Pass,
+            })
+            .collect(),
         operations: OperationCounts {
             total: 8500,
             ok: 8489,
@@ -91,7 +95,10 @@ fn passed() -> Verdict {
 fn failed() -> Verdict {
     let mut verdict = passed();
     verdict.outcome = VerdictOutcome::Fail;
-    verdict.reasons = vec!["1 acknowledged write is missing".to_owned()];
+    verdict.reasons = vec![
+        "lost-write at step 2: 1 acknowledged write is missing from a full read".to_owned(),
+        "a full read after step 2 is missing".to_owned(),
+    ];
     verdict.findings = vec![
         Finding {
             check: Check::LostWrite,
@@ -121,8 +128,8 @@ fn failed() -> Verdict {
     step.phases[2].ms = None;
     step.gaps[3].longest_ms = None;
     step.freshness.max_ms = None;
-    verdict.budgets[0].measured_ms = Some(1830.0);
-    verdict.budgets[0].outcome = VerdictOutcome::Fail;
+    verdict.budgets[2].measured_ms = Some(1830.0);
+    verdict.budgets[2].outcome = VerdictOutcome::Fail;
     verdict
 }
 
@@ -133,8 +140,8 @@ fn inconclusive() -> Verdict {
         "write/held: 7.5 % of the sends of step 1 left late through the harness's own fault".into(),
     ];
     verdict.steps.clear();
-    verdict.budgets[0].measured_ms = None;
-    verdict.budgets[0].outcome = VerdictOutcome::Inconclusive;
+    verdict.budgets[2].measured_ms = None;
+    verdict.budgets[2].outcome = VerdictOutcome::Inconclusive;
     verdict.operations.acknowledged_writes = None;
     verdict
 }
