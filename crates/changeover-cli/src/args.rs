@@ -33,6 +33,16 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
+    /// Run the reference database.
+    #[command(subcommand)]
+    Reference(ReferenceCommand),
+}
+
+/// `changeover reference`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReferenceCommand {
+    /// Serve one instance of it.
+    Serve(changeover_reference::ServeArgs),
 }
 
 /// How results are printed.

@@ -16,20 +16,19 @@ mod target;
 mod usage;
 mod watch;
 
-use args::{Cli, Command};
+use args::{Cli, Command, ReferenceCommand};
 use clap::Parser;
 use error::CliError;
-use exit::Exit;
 use std::process::ExitCode;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let done = match Cli::try_parse() {
         Ok(cli) => run(cli.command),
-        Err(error) => usage::answer(&error),
+        Err(error) => usage::answer(&error).map(ExitCode::from),
     };
     match done {
-        Ok(exit) => exit.into(),
+        Ok(code) => code,
         Err(error) => {
             output::error(&error.message);
             error.code.into()
@@ -37,13 +36,18 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<Exit, CliError> {
-    match command {
+fn run(command: Command) -> Result<ExitCode, CliError> {
+    let exit = match command {
         Command::Rehearse(args) => commands::rehearse::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Releases(args) => commands::releases::run(&args),
         Command::Cleanup(args) => commands::cleanup::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Completions(args) => commands::completions::run(&args),
-    }
+        Command::Reference(ReferenceCommand::Serve(args)) => {
+            // The database has exit codes of its own: they are how it talks to its supervisor.
+            return Ok(changeover_reference::run(args));
+        }
+    };
+    exit.map(ExitCode::from)
 }

@@ -1,6 +1,6 @@
 //! Shows a run while it goes on, from a thread of its own: a slow terminal must not slow the run.
 
-use changeover_model::event::Event;
+use changeover_model::event::{Event, EventKind};
 use changeover_rehearse::clock::Clock;
 use changeover_rehearse::tally;
 use changeover_report::{Live, LoadSnapshot, plain};
@@ -47,7 +47,7 @@ impl Watch {
     pub(crate) fn start(view: View, clock: Clock, live: Arc<OnceLock<Arc<tally::Live>>>) -> Self {
         let (events, receiver) = mpsc::channel();
         let thread = std::thread::spawn(move || match view {
-            View::Nothing => receiver.iter().for_each(drop),
+            View::Nothing => {}
             View::Lines => lines(&receiver),
             View::Picture => picture(&receiver, clock, &live),
         });
@@ -59,7 +59,7 @@ impl Watch {
         self.events.clone()
     }
 
-    /// Ends when every other sender is gone and everything sent was shown.
+    /// Returns when the end of the run has been shown.
     pub(crate) fn finish(self) {
         drop(self.events);
         // A view that panicked has said so; the run is not the worse for it.
@@ -74,6 +74,9 @@ fn lines(events: &Receiver<Event>) {
             // Whoever stopped reading does not stop the run.
             let _ = writeln!(stdout, "{line}");
         }
+        if event.kind == EventKind::RunEnded {
+            return;
+        }
     }
 }
 
@@ -81,7 +84,12 @@ fn picture(events: &Receiver<Event>, clock: Clock, live: &OnceLock<Arc<tally::Li
     let mut view = Live::new();
     loop {
         match events.recv_timeout(PERIOD) {
-            Ok(event) => view.event(&event),
+            Ok(event) => {
+                view.event(&event);
+                if event.kind == EventKind::RunEnded {
+                    break;
+                }
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
