@@ -240,3 +240,69 @@ async fn work(
     }
     connection.close().await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use changeover_model::target::ClientTemplate;
+    use std::time::Duration;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    async fn connection() -> (TcpListener, HeldConnection) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let template = ClientTemplate {
+            url: "postgres://u@{sql_addr}/d".to_owned(),
+            create: Vec::new(),
+            write: String::new(),
+            read: "READ {id}".to_owned(),
+            version: String::new(),
+        };
+        let addr = listener.local_addr().unwrap();
+        let target = SqlTarget::new(&template, addr, Duration::from_secs(60)).unwrap();
+        (listener, HeldConnection::new(target))
+    }
+
+    fn read() -> Request {
+        Request::Read {
+            key: "k".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_attempt_to_connect_outlives_the_operation_that_began_it() {
+        let (listener, mut connection) = connection().await;
+        for _ in 0..3 {
+            let deadline = Instant::now() + Duration::from_millis(20);
+            let answer = connection.perform(&read(), deadline).await;
+            assert_eq!(answer, Answer::too_late());
+        }
+        // All three waited for one connection: behind it nobody else is in the queue.
+        let (mut first, _) = listener.accept().await.unwrap();
+        drop(connection);
+        let mut startup = Vec::new();
+        first.read_to_end(&mut startup).await.unwrap();
+        let listener = listener.into_std().unwrap();
+        let error = listener.accept().unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_inherits_an_attempt_that_fails_makes_its_own() {
+        let (listener, mut connection) = connection().await;
+        let deadline = Instant::now() + Duration::from_millis(20);
+        let answer = connection.perform(&read(), deadline).await;
+        assert_eq!(answer, Answer::too_late());
+        drop(listener.accept().await.unwrap());
+        let request = read();
+        let second = connection.perform(&request, Instant::now() + Duration::from_secs(60));
+        let (answer, accepted) = tokio::join!(second, async {
+            drop(listener.accept().await.unwrap());
+        });
+        let () = accepted;
+        assert_eq!(
+            answer.error.unwrap().kind,
+            changeover_model::history::ErrorKind::Reset
+        );
+    }
+}
