@@ -97,7 +97,8 @@ struct Picture {
     leader: Option<Leader>,
     step: Option<Step>,
     phase: Option<(Phase, u64)>,
-    quiet: bool,
+    /// What goes on besides the steps.
+    aside: Option<&'static str>,
     load: Option<LoadSnapshot>,
     /// When operations were last counted for the rate, and how many there were.
     counted: Option<(u64, u64)>,
@@ -135,9 +136,16 @@ impl Picture {
                 self.phase = None;
             }
             EventKind::PhaseStarted { phase } => self.phase = Some((*phase, event.at)),
-            EventKind::StepEnded { .. } => self.phase = None,
-            EventKind::QuietWindowStarted => self.quiet = true,
-            EventKind::QuietWindowEnded => self.quiet = false,
+            EventKind::StepEnded { .. } => {
+                self.step = None;
+                self.phase = None;
+            }
+            EventKind::QuietWindowStarted => self.aside = Some("quiet window"),
+            EventKind::FullReadIntent { .. } => self.aside = Some("reading everything back"),
+            EventKind::LoadEndIntent => self.aside = Some("ending lanes and workload"),
+            EventKind::QuietWindowEnded
+            | EventKind::FullReadDone { .. }
+            | EventKind::LoadEndDone => self.aside = None,
             EventKind::SwitchDone => {
                 if let (Some(slot), Some(generation), Some(step)) =
                     (&event.slot, event.generation, &self.step)
@@ -176,16 +184,17 @@ impl Picture {
             ),
             None => "nobody leads yet".to_owned(),
         };
-        let doing = match (&self.step, &self.phase, self.quiet) {
+        let doing = match (&self.step, &self.phase, self.aside) {
             (Some(step), Some((phase, since)), _) => format!(
                 "step {}: {}, {phase} for {}",
                 step.number,
                 step.title,
                 time(tenths(at.saturating_sub(*since)))
             ),
-            (_, _, true) => "quiet window".to_owned(),
-            (Some(step), None, false) => format!("step {}: {}", step.number, step.title),
-            (None, _, false) => "starting".to_owned(),
+            (_, _, Some(aside)) => aside.to_owned(),
+            (Some(step), None, None) => format!("step {}: {}", step.number, step.title),
+            (None, _, None) if self.leader.is_some() => "between steps".to_owned(),
+            (None, _, None) => "starting".to_owned(),
         };
         let load = match &self.load {
             None => "no load yet".to_owned(),
@@ -287,9 +296,16 @@ mod tests {
             EventKind::StepEnded { completed: true },
         ));
         picture.event(&event(1700, 1, "mz_2", 1, EventKind::QuietWindowStarted));
+        let doing = |picture: &Picture| picture.lines(1_800_000_000)[0].clone();
+        let leader = "   1.8 s  mz_2 leads (current, generation 1)";
+        assert_eq!(doing(&picture), format!("{leader} · quiet window"));
+        picture.event(&event(1750, 1, "mz_2", 1, EventKind::QuietWindowEnded));
+        assert_eq!(doing(&picture), format!("{leader} · between steps"));
+        let full_read = EventKind::FullReadIntent { keys: 9 };
+        picture.event(&event(1760, 1, "mz_2", 1, full_read));
         assert_eq!(
-            picture.lines(1_800_000_000)[0],
-            "   1.8 s  mz_2 leads (current, generation 1) · quiet window"
+            doing(&picture),
+            format!("{leader} · reading everything back")
         );
     }
 
