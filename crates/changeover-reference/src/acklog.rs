@@ -48,7 +48,11 @@ pub(crate) struct AckLog {
 impl AckLog {
     /// Adds a line for this process at the end of the file.
     pub(crate) fn open(path: &Path, version: &str, generation: u64) -> std::io::Result<Self> {
-        let mut file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .read(true)
+            .open(path)?;
         // Appending claims the place: whoever comes next, appends after it.
         file.lock()?;
         let offset = file.metadata()?.len();
@@ -61,7 +65,12 @@ impl AckLog {
         file.unlock()?;
         // A file opened for appending cannot be written in place.
         let file = OpenOptions::new().write(true).open(path)?;
-        Ok(Self { file, offset, head, spans: Mutex::new(Default::default()) })
+        Ok(Self {
+            file,
+            offset,
+            head,
+            spans: Mutex::new(Default::default()),
+        })
     }
 
     /// Notes an acknowledgement that was handed to the socket at `at`, in nanoseconds of CLOCK_MONOTONIC.
@@ -73,7 +82,9 @@ impl AckLog {
             Acknowledged::Read => reads.note(at),
         }
         // A full disk must not stop the database; the line then tells less than the truth, never more.
-        let _ = self.file.write_all_at(&render(&self.head, &spans), self.offset);
+        let _ = self
+            .file
+            .write_all_at(&render(&self.head, &spans), self.offset);
     }
 }
 
@@ -112,8 +123,20 @@ mod tests {
         first.note(Acknowledged::Write, 7);
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.len(), 2 * LINE);
-        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!((lines[0]["first_write"].as_u64(), lines[0]["last_write"].as_u64()), (Some(5), Some(7)));
-        assert_eq!((lines[1]["generation"].as_u64(), lines[1]["reads"].as_u64()), (Some(1), Some(1)));
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(
+            (
+                lines[0]["first_write"].as_u64(),
+                lines[0]["last_write"].as_u64()
+            ),
+            (Some(5), Some(7))
+        );
+        assert_eq!(
+            (lines[1]["generation"].as_u64(), lines[1]["reads"].as_u64()),
+            (Some(1), Some(1))
+        );
     }
 }

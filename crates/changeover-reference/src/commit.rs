@@ -47,8 +47,18 @@ impl Leader {
         copy: Arc<PrivateCopy>,
         tidy: std::sync::mpsc::SyncSender<()>,
     ) -> Self {
-        let writer = FairLock::new(Writer { store: append, token, upper, home: None });
-        Self { writer, confirm: Confirm::new(token, confirm), copy, tidy }
+        let writer = FairLock::new(Writer {
+            store: append,
+            token,
+            upper,
+            home: None,
+        });
+        Self {
+            writer,
+            confirm: Confirm::new(token, confirm),
+            copy,
+            tidy,
+        }
     }
 
     pub(crate) fn token(&self) -> Token {
@@ -63,13 +73,18 @@ impl Leader {
                 let token = permit.token;
                 permit.store.migrate(token, limit)
             }
-            None => Ok(Migration::At { position: 0, until: 0 }),
+            None => Ok(Migration::At {
+                position: 0,
+                until: 0,
+            }),
         }
     }
 
     /// See [`Confirm::still_leading`].
     pub(crate) fn confirm(&self) -> Result<(), SqlError> {
-        self.confirm.still_leading().map_err(|error| unavailable(&error))
+        self.confirm
+            .still_leading()
+            .map_err(|error| unavailable(&error))
     }
 
     /// Starts a transaction that writes.
@@ -88,21 +103,28 @@ impl Leader {
     pub(crate) fn upgrade(&self, connection: Pooled) -> Result<WriteTransaction, SqlError> {
         let permit = self.turn()?;
         if connection.applied()? != permit.upper {
-            return Err(SqlError::conflict("could not serialize access due to concurrent update"));
+            return Err(SqlError::conflict(
+                "could not serialize access due to concurrent update",
+            ));
         }
         connection.recorder().on = true;
         Ok(WriteTransaction { connection, permit })
     }
 
     fn turn(&self) -> Result<Permit<Writer>, SqlError> {
-        self.writer
-            .acquire(WAIT)
-            .ok_or_else(|| SqlError::conflict("could not serialize access: another transaction has been writing for too long"))
+        self.writer.acquire(WAIT).ok_or_else(|| {
+            SqlError::conflict(
+                "could not serialize access: another transaction has been writing for too long",
+            )
+        })
     }
 
     /// Makes the transaction true, or says that it is not. Whether rows changed.
     pub(crate) fn commit(&self, transaction: WriteTransaction) -> Result<bool, SqlError> {
-        let WriteTransaction { connection, mut permit } = transaction;
+        let WriteTransaction {
+            connection,
+            mut permit,
+        } = transaction;
         let effects = {
             let mut recorder = connection.recorder();
             recorder.on = false;
@@ -120,7 +142,9 @@ impl Leader {
             Ok(Appended::At(position)) => position,
             Ok(Appended::Fenced(newer)) => exit::fenced(token, newer),
             Ok(Appended::UpperMoved(found)) => {
-                log::error!("the log ends at {found}, although {upper} was the last record written by {token}");
+                log::error!(
+                    "the log ends at {found}, although {upper} was the last record written by {token}"
+                );
                 exit::now(exit::FAILED)
             }
             Err(error @ StoreError::Unknown { .. }) => exit::store_failed(&error),
@@ -128,7 +152,10 @@ impl Leader {
             Err(error) => return Err(unavailable(&error)),
         };
         // From here on the transaction is true. A copy that cannot follow must not answer anybody.
-        if let Err(error) = connection.set_applied(position).and_then(|()| connection.run("COMMIT")) {
+        if let Err(error) = connection
+            .set_applied(position)
+            .and_then(|()| connection.run("COMMIT"))
+        {
             log::error!("the private copy cannot commit record {position}: {error}");
             exit::now(exit::FAILED)
         }

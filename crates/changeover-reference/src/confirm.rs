@@ -27,7 +27,12 @@ pub(crate) struct Confirm {
 
 impl Confirm {
     pub(crate) fn new(token: Token, store: Box<dyn MetadataStore>) -> Self {
-        Self { token, rounds: Mutex::new(Rounds::default()), changed: Condvar::new(), store: Mutex::new(store) }
+        Self {
+            token,
+            rounds: Mutex::new(Rounds::default()),
+            changed: Condvar::new(),
+            store: Mutex::new(store),
+        }
     }
 
     pub(crate) fn token(&self) -> Token {
@@ -61,12 +66,23 @@ impl Confirm {
                 self.changed.notify_all();
                 return seen;
             }
-            rounds = self.changed.wait(rounds).unwrap_or_else(PoisonError::into_inner);
+            rounds = self
+                .changed
+                .wait(rounds)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     fn look(&self) -> Result<(), StoreError> {
-        let fence = self.store.lock().unwrap_or_else(PoisonError::into_inner).fence()?;
-        if fence.token == self.token { Ok(()) } else { exit::fenced(self.token, fence.token) }
+        let fence = self
+            .store
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fence()?;
+        if fence.token == self.token {
+            Ok(())
+        } else {
+            exit::fenced(self.token, fence.token)
+        }
     }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 pub(crate) enum State {
     Initializing,
     /// Reported as `Initializing`; `skip` is a client's wish not to wait any longer.
-    CatchingUp { skip: bool },
+    CatchingUp {
+        skip: bool,
+    },
     ReadyToPromote,
     Promoting,
     IsLeader,
@@ -47,7 +49,11 @@ pub(crate) struct Deployment {
 impl Deployment {
     pub(crate) fn new() -> Self {
         Self {
-            inner: Mutex::new(Inner { state: State::Initializing, serving: false, promote_answered: false }),
+            inner: Mutex::new(Inner {
+                state: State::Initializing,
+                serving: false,
+                promote_answered: false,
+            }),
             changed: Condvar::new(),
         }
     }
@@ -73,13 +79,19 @@ impl Deployment {
 
     pub(crate) fn set_ready_to_promote(&self) {
         let mut inner = self.lock();
-        debug_assert!(matches!(inner.state, State::Initializing | State::CatchingUp { .. }));
+        debug_assert!(matches!(
+            inner.state,
+            State::Initializing | State::CatchingUp { .. }
+        ));
         self.set(&mut inner, State::ReadyToPromote);
     }
 
     pub(crate) fn set_is_leader(&self) {
         let mut inner = self.lock();
-        debug_assert!(matches!(inner.state, State::Initializing | State::Promoting));
+        debug_assert!(matches!(
+            inner.state,
+            State::Initializing | State::Promoting
+        ));
         self.set(&mut inner, State::IsLeader);
     }
 
@@ -127,13 +139,18 @@ impl Deployment {
     /// Waits for that, as a process that ends at once would take its own answer away.
     pub(crate) fn wait_promote_answered(&self, at_most: Duration) {
         let inner = self.lock();
-        let _ = self.changed.wait_timeout_while(inner, at_most, |inner| !inner.promote_answered);
+        let _ = self
+            .changed
+            .wait_timeout_while(inner, at_most, |inner| !inner.promote_answered);
     }
 
     /// Waits until the state changes from `seen`, at most so long, and returns what it is then.
     pub(crate) fn wait_change(&self, seen: State, at_most: Duration) -> State {
         let inner = self.lock();
-        match self.changed.wait_timeout_while(inner, at_most, |inner| inner.state == seen) {
+        match self
+            .changed
+            .wait_timeout_while(inner, at_most, |inner| inner.state == seen)
+        {
             Ok((inner, _)) => inner.state,
             Err(poisoned) => poisoned.into_inner().0.state,
         }

@@ -23,7 +23,12 @@ impl CancelSlot {
     }
 
     fn cancel(&self) {
-        if let Some(handle) = self.running.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        if let Some(handle) = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+        {
             handle.interrupt();
         }
     }
@@ -40,8 +45,18 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(copy: Arc<PrivateCopy>, leader: Option<Leader>, acknowledgements: Option<AckLog>) -> Self {
-        Self { copy, leader, acknowledgements, next_process: AtomicI32::new(1), sessions: Mutex::default() }
+    pub(crate) fn new(
+        copy: Arc<PrivateCopy>,
+        leader: Option<Leader>,
+        acknowledgements: Option<AckLog>,
+    ) -> Self {
+        Self {
+            copy,
+            leader,
+            acknowledgements,
+            next_process: AtomicI32::new(1),
+            sessions: Mutex::default(),
+        }
     }
 
     /// Confirms that what was read is not stale; nothing to confirm in read-only mode, where nobody relies on it.
@@ -51,7 +66,11 @@ impl Engine {
 
     /// Notes that an answer has just been handed to the socket.
     pub(crate) fn acknowledge(&self, what: Acknowledged) {
-        if let Some(log) = self.acknowledgements.as_ref().filter(|_| self.leader.is_some()) {
+        if let Some(log) = self
+            .acknowledgements
+            .as_ref()
+            .filter(|_| self.leader.is_some())
+        {
             log.note(what, monotonic());
         }
     }
@@ -61,12 +80,18 @@ impl Engine {
         let process = self.next_process.fetch_add(1, Ordering::Relaxed) & i32::MAX;
         // Unlikely to be met by accident, which is all it is for.
         let secret = (monotonic() as i32).wrapping_mul(0x2545_f491) ^ process;
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(process, (secret, slot));
+        self.sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(process, (secret, slot));
         (process, secret)
     }
 
     pub(crate) fn unregister(&self, process: i32) {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&process);
+        self.sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&process);
     }
 
     pub(crate) fn cancel(&self, process: i32, secret: i32) {

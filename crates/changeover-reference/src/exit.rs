@@ -43,7 +43,11 @@ pub(crate) fn fenced(own: Token, newer: Token) -> ! {
         log::info!("exiting (0): fenced by generation {}", newer.generation);
         now(FENCED)
     }
-    log::error!("exiting (1): fenced by epoch {} of the same generation; ours is {}", newer.epoch, own.epoch);
+    log::error!(
+        "exiting (1): fenced by epoch {} of the same generation; ours is {}",
+        newer.epoch,
+        own.epoch
+    );
     now(FAILED)
 }
 

@@ -35,7 +35,9 @@ impl HydrateError {
         log::error!("{self}");
         match self {
             Self::Store(error) => exit::now(exit::code(error)),
-            Self::Copy(CopyError::Io { .. } | CopyError::InUse { .. }) => exit::now(exit::CANNOT_RUN),
+            Self::Copy(CopyError::Io { .. } | CopyError::InUse { .. }) => {
+                exit::now(exit::CANNOT_RUN)
+            }
             Self::Copy(_) => exit::now(exit::FAILED),
         }
     }
@@ -69,7 +71,11 @@ pub(crate) struct Hydration {
 }
 
 impl Hydration {
-    pub(crate) fn new(store: Box<dyn MetadataStore>, copy: &Arc<PrivateCopy>, rate: Option<u64>) -> Result<Self, CopyError> {
+    pub(crate) fn new(
+        store: Box<dyn MetadataStore>,
+        copy: &Arc<PrivateCopy>,
+        rate: Option<u64>,
+    ) -> Result<Self, CopyError> {
         let open = || {
             let connection = copy.dedicated()?;
             let applier = Applier::new(&connection)?;
@@ -77,8 +83,18 @@ impl Hydration {
             Ok((connection, applier, applied))
         };
         let (connection, applier, applied) = open().map_err(|cause| copy.error(cause))?;
-        let allowance = rate.map(|rate| Allowance { rate: rate as f64, left: 1.0, at: Instant::now() });
-        Ok(Self { store, connection, applier, applied, allowance })
+        let allowance = rate.map(|rate| Allowance {
+            rate: rate as f64,
+            left: 1.0,
+            at: Instant::now(),
+        });
+        Ok(Self {
+            store,
+            connection,
+            applier,
+            applied,
+            allowance,
+        })
     }
 
     pub(crate) fn applied(&self) -> u64 {
@@ -86,9 +102,18 @@ impl Hydration {
     }
 
     /// Applies some of the records up to `upper`; `seen` looks at each record first. Whether there were any.
-    fn step(&mut self, upper: u64, mut seen: impl FnMut(&crate::store::Record)) -> Result<bool, HydrateError> {
-        let missing = usize::try_from(upper.saturating_sub(self.applied)).unwrap_or(usize::MAX).min(CHUNK);
-        let allowed = self.allowance.as_mut().map_or(missing, |allowance| allowance.take(missing));
+    fn step(
+        &mut self,
+        upper: u64,
+        mut seen: impl FnMut(&crate::store::Record),
+    ) -> Result<bool, HydrateError> {
+        let missing = usize::try_from(upper.saturating_sub(self.applied))
+            .unwrap_or(usize::MAX)
+            .min(CHUNK);
+        let allowed = self
+            .allowance
+            .as_mut()
+            .map_or(missing, |allowance| allowance.take(missing));
         if allowed == 0 {
             return Ok(false);
         }
@@ -132,9 +157,15 @@ pub(crate) struct Follower {
 
 impl Follower {
     /// `serve` starts answering SQL; called once, when everything up to the baseline is there.
-    pub(crate) fn run(mut self, serve: impl FnOnce()) -> Result<std::convert::Infallible, HydrateError> {
+    pub(crate) fn run(
+        mut self,
+        serve: impl FnOnce(),
+    ) -> Result<std::convert::Infallible, HydrateError> {
         self.deployment.set_catching_up();
-        log::info!("booting in read-only mode; hydrating {} log records", self.baseline - self.hydration.applied().min(self.baseline));
+        log::info!(
+            "booting in read-only mode; hydrating {} log records",
+            self.baseline - self.hydration.applied().min(self.baseline)
+        );
         let mut serve = Some(serve);
         loop {
             self.obey();
@@ -142,11 +173,15 @@ impl Follower {
             let hydrated = self.hydration.applied() >= self.baseline;
             if hydrated && let Some(serve) = serve.take() {
                 serve();
-                log::info!("hydrated up to log position {}; answering SQL in read-only mode", self.hydration.applied());
+                log::info!(
+                    "hydrated up to log position {}; answering SQL in read-only mode",
+                    self.hydration.applied()
+                );
             }
             let state = self.deployment.state();
             let moved = {
-                let (baseline, catching_up) = (self.baseline, matches!(state, State::CatchingUp { .. }));
+                let (baseline, catching_up) =
+                    (self.baseline, matches!(state, State::CatchingUp { .. }));
                 // What was read before the baseline came too early to be a change.
                 let target = if hydrated { upper } else { baseline };
                 self.hydration.step(target, |record| {
@@ -159,7 +194,9 @@ impl Follower {
                     }
                 })?
             };
-            if matches!(state, State::CatchingUp { .. }) && self.hydration.applied() >= self.baseline {
+            if matches!(state, State::CatchingUp { .. })
+                && self.hydration.applied() >= self.baseline
+            {
                 // Looked at again: what counts is how far the leader is now.
                 let lag = self.upper()?.saturating_sub(self.hydration.applied());
                 if lag <= READY_LAG && serve.is_none() {
@@ -178,11 +215,18 @@ impl Follower {
     fn upper(&mut self) -> Result<u64, HydrateError> {
         let fence = self.hydration.store.fence()?;
         if fence.token.generation > self.generation {
-            log::info!("exiting (0): fenced by generation {}", fence.token.generation);
+            log::info!(
+                "exiting (0): fenced by generation {}",
+                fence.token.generation
+            );
             exit::now(exit::FENCED)
         }
         if fence.token.generation == self.generation {
-            log::error!("exiting (1): another process of generation {} leads with epoch {}", self.generation, fence.token.epoch);
+            log::error!(
+                "exiting (1): another process of generation {} leads with epoch {}",
+                self.generation,
+                fence.token.epoch
+            );
             exit::now(exit::FAILED)
         }
         Ok(fence.upper)
@@ -208,11 +252,18 @@ impl Follower {
     fn promote(&mut self) -> ! {
         match self.hydration.store.promote(self.generation) {
             Ok(Role::FencedOut(fence)) => {
-                log::info!("exiting (0): fenced by generation {}", fence.token.generation);
+                log::info!(
+                    "exiting (0): fenced by generation {}",
+                    fence.token.generation
+                );
                 exit::now(exit::FENCED)
             }
             Ok(Role::Lead(fence) | Role::Follow(fence)) => {
-                log::info!("restarting (166): promoted; the fence holds {} from log position {} on", fence.token, fence.upper);
+                log::info!(
+                    "restarting (166): promoted; the fence holds {} from log position {} on",
+                    fence.token,
+                    fence.upper
+                );
                 self.deployment.wait_promote_answered(ANSWER);
                 exit::now(exit::RESTART)
             }

@@ -65,14 +65,20 @@ pub fn releases() -> &'static [Release] {
 /// [`UnknownVersion`] if no release has that name.
 pub fn find(name: &str) -> Result<&'static Release, UnknownVersion> {
     let wanted = name.strip_prefix('v').unwrap_or(name);
-    LADDER.iter().find(|release| release.version.strip_prefix('v').unwrap_or(release.version) == wanted).ok_or_else(|| {
-        let nearest = LADDER
-            .iter()
-            .map(|release| release.version)
-            .max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)))
-            .unwrap_or("current");
-        UnknownVersion { name: name.to_owned(), nearest }
-    })
+    LADDER
+        .iter()
+        .find(|release| release.version.strip_prefix('v').unwrap_or(release.version) == wanted)
+        .ok_or_else(|| {
+            let nearest = LADDER
+                .iter()
+                .map(|release| release.version)
+                .max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)))
+                .unwrap_or("current");
+            UnknownVersion {
+                name: name.to_owned(),
+                nearest,
+            }
+        })
 }
 
 /// The release that writes the format called `name`, if this program knows it.

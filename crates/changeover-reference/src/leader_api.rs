@@ -26,8 +26,16 @@ impl Body for Answer {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.content.take().filter(|content| !content.is_empty()).map(|content| Ok(Frame::data(content))))
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(
+            self.content
+                .take()
+                .filter(|content| !content.is_empty())
+                .map(|content| Ok(Frame::data(content))),
+        )
     }
 
     fn is_end_stream(&self) -> bool {
@@ -49,13 +57,22 @@ impl Drop for Answer {
     }
 }
 
-fn answer(status: StatusCode, content_type: &'static str, content: impl Into<Bytes>) -> Response<Answer> {
+fn answer(
+    status: StatusCode,
+    content_type: &'static str,
+    content: impl Into<Bytes>,
+) -> Response<Answer> {
     let content = content.into();
     let typed = !content.is_empty();
-    let mut response = Response::new(Answer { content: Some(content), answered: None });
+    let mut response = Response::new(Answer {
+        content: Some(content),
+        answered: None,
+    });
     *response.status_mut() = status;
     if typed {
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     response
 }
@@ -70,7 +87,9 @@ fn text(status: StatusCode, content: &'static str) -> Response<Answer> {
 
 fn wrong_method(allowed: &'static str) -> Response<Answer> {
     let mut response = answer(StatusCode::METHOD_NOT_ALLOWED, "", "");
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
@@ -78,9 +97,10 @@ async fn route(deployment: Arc<Deployment>, request: Request<Incoming>) -> Respo
     let get = matches!(*request.method(), Method::GET | Method::HEAD);
     let post = *request.method() == Method::POST;
     match request.uri().path() {
-        "/api/leader/status" if get => {
-            json(StatusCode::OK, format!(r#"{{"status":"{}"}}"#, deployment.state().reported()))
-        }
+        "/api/leader/status" if get => json(
+            StatusCode::OK,
+            format!(r#"{{"status":"{}"}}"#, deployment.state().reported()),
+        ),
         "/api/leader/promote" if post => match deployment.try_promote() {
             Ok(()) => {
                 let mut response = json(StatusCode::OK, r#"{"result":"Success"}"#);
@@ -100,7 +120,11 @@ async fn route(deployment: Arc<Deployment>, request: Request<Incoming>) -> Respo
             ),
         },
         "/api/readyz" if get => {
-            if request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "wait=true")) {
+            if request
+                .uri()
+                .query()
+                .is_some_and(|query| query.split('&').any(|pair| pair == "wait=true"))
+            {
                 while !deployment.serving() {
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
@@ -119,7 +143,10 @@ async fn route(deployment: Arc<Deployment>, request: Request<Incoming>) -> Respo
 }
 
 /// Answers on the listener for ever.
-pub(crate) async fn serve(listener: TcpListener, deployment: Arc<Deployment>) -> std::io::Result<()> {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    deployment: Arc<Deployment>,
+) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     loop {
@@ -139,7 +166,9 @@ pub(crate) async fn serve(listener: TcpListener, deployment: Arc<Deployment>) ->
                 async move { Ok::<_, Infallible>(route(deployment, request).await) }
             });
             // A client that goes away in the middle is nothing to report.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }

@@ -27,18 +27,29 @@ fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
 
 impl<T> FairLock<T> {
     pub(crate) fn new(value: T) -> Arc<Self> {
-        Arc::new(Self { inner: Mutex::new(Inner { value: Some(value), queue: VecDeque::new() }) })
+        Arc::new(Self {
+            inner: Mutex::new(Inner {
+                value: Some(value),
+                queue: VecDeque::new(),
+            }),
+        })
     }
 
     /// Waits at most so long for the value.
     pub(crate) fn acquire(self: &Arc<Self>, at_most: Duration) -> Option<Permit<T>> {
-        let permit = |value| Permit { value: Some(value), lock: Arc::clone(self) };
+        let permit = |value| Permit {
+            value: Some(value),
+            lock: Arc::clone(self),
+        };
         let waiter = {
             let mut inner = lock(&self.inner);
             if let Some(value) = inner.value.take() {
                 return Some(permit(value));
             }
-            let waiter = Arc::new(Waiter { given: Mutex::new(None), woken: Condvar::new() });
+            let waiter = Arc::new(Waiter {
+                given: Mutex::new(None),
+                woken: Condvar::new(),
+            });
             inner.queue.push_back(Arc::clone(&waiter));
             waiter
         };
@@ -52,7 +63,9 @@ impl<T> FairLock<T> {
         }
         drop(given);
         // Late: leave the queue, unless the value came in this very moment.
-        lock(&self.inner).queue.retain(|other| !Arc::ptr_eq(other, &waiter));
+        lock(&self.inner)
+            .queue
+            .retain(|other| !Arc::ptr_eq(other, &waiter));
         lock(&waiter.given).take().map(permit)
     }
 

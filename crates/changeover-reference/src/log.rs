@@ -40,11 +40,16 @@ pub(crate) fn push_utc(out: &mut String, time: SystemTime) {
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
@@ -68,7 +73,10 @@ mod tests {
     fn times_are_rfc_3339() {
         let at = |seconds: u64| {
             let mut out = String::new();
-            push_utc(&mut out, UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 7));
+            push_utc(
+                &mut out,
+                UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 7),
+            );
             out
         };
         assert_eq!(at(0), "1970-01-01T00:00:00.007Z");

@@ -25,7 +25,13 @@ fn main() -> ExitCode {
         Command::Serve(args) => changeover_reference::run(args),
         Command::Releases => {
             for release in changeover_reference::releases() {
-                println!("{:8} {:12} {:10}  {}", release.version, release.format, release.date.unwrap_or("-"), release.summary);
+                println!(
+                    "{:8} {:12} {:10}  {}",
+                    release.version,
+                    release.format,
+                    release.date.unwrap_or("-"),
+                    release.summary
+                );
             }
             ExitCode::SUCCESS
         }

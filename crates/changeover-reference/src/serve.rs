@@ -50,6 +50,12 @@ struct Service {
 /// in place, 1 when something failed, 2 for bad arguments, 4 when it cannot run here, 143 and 130 on SIGTERM and
 /// SIGINT. Most of these end the process themselves, at once, as no answer may leave it any more.
 pub fn run(args: ServeArgs) -> ExitCode {
+    // One line for a panic too; none where a client's garbage caused it, who is told.
+    std::panic::set_hook(Box::new(|panic| {
+        if !session::is_decoding() {
+            log::error!("{panic}");
+        }
+    }));
     let code = match start(args) {
         Ok(service) => match service.lead_or_follow() {
             Ok(never) => match never {},
@@ -76,17 +82,30 @@ fn start(args: ServeArgs) -> Result<Service, StartError> {
         release.format
     );
     if args.deploy_generation > i64::MAX as u64 {
-        return Err(StartError::Arguments(format!("the deploy generation {} is beyond 63 bits", args.deploy_generation)));
+        return Err(StartError::Arguments(format!(
+            "the deploy generation {} is beyond 63 bits",
+            args.deploy_generation
+        )));
     }
-    let store: StoreAddress =
-        args.metadata_store.parse().map_err(|e| StartError::Arguments(format!("--metadata-store: {e}")))?;
+    let store: StoreAddress = args
+        .metadata_store
+        .parse()
+        .map_err(|e| StartError::Arguments(format!("--metadata-store: {e}")))?;
     let sql = bind(&args.sql_addr, "--sql-addr")?;
     let http = bind(&args.http_addr, "--http-addr")?;
-    let address = |listener: &TcpListener| listener.local_addr().map_err(|e| StartError::Here(format!("no address: {e}")));
+    let address = |listener: &TcpListener| {
+        listener
+            .local_addr()
+            .map_err(|e| StartError::Here(format!("no address: {e}")))
+    };
     let (sql_address, http_address) = (address(&sql)?, address(&http)?);
     if let Some(file) = &args.address_file {
-        write_addresses(file, sql_address, http_address)
-            .map_err(|e| StartError::Here(format!("cannot write the address file {}: {e}", file.display())))?;
+        write_addresses(file, sql_address, http_address).map_err(|e| {
+            StartError::Here(format!(
+                "cannot write the address file {}: {e}",
+                file.display()
+            ))
+        })?;
     }
     let deployment = Arc::new(Deployment::new());
     spawn_api(http, Arc::clone(&deployment))?;
@@ -95,7 +114,15 @@ fn start(args: ServeArgs) -> Result<Service, StartError> {
         Some(directory) => directory.clone(),
         None => temporary_directory()?,
     };
-    Ok(Service { release, args, store, deployment, sql, started, directory })
+    Ok(Service {
+        release,
+        args,
+        store,
+        deployment,
+        sql,
+        started,
+        directory,
+    })
 }
 
 fn bind(address: &str, option: &str) -> Result<TcpListener, StartError> {
@@ -109,15 +136,26 @@ fn bind(address: &str, option: &str) -> Result<TcpListener, StartError> {
 fn write_addresses(file: &Path, sql: SocketAddr, http: SocketAddr) -> std::io::Result<()> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(format!(".{}", std::process::id()));
-    std::fs::write(&beside, format!("{{\"sql\":\"{sql}\",\"http\":\"{http}\"}}\n"))?;
+    std::fs::write(
+        &beside,
+        format!("{{\"sql\":\"{sql}\",\"http\":\"{http}\"}}\n"),
+    )?;
     std::fs::rename(&beside, file)
 }
 
 fn temporary_directory() -> Result<PathBuf, StartError> {
-    let name = format!("changeover-reference-{}-{}", std::process::id(), crate::acklog::monotonic());
+    let name = format!(
+        "changeover-reference-{}-{}",
+        std::process::id(),
+        crate::acklog::monotonic()
+    );
     let directory = std::env::temp_dir().join(name);
-    std::fs::create_dir(&directory)
-        .map_err(|e| StartError::Here(format!("cannot make the temporary directory {}: {e}", directory.display())))?;
+    std::fs::create_dir(&directory).map_err(|e| {
+        StartError::Here(format!(
+            "cannot make the temporary directory {}: {e}",
+            directory.display()
+        ))
+    })?;
     exit::remove_at_end(directory.clone());
     Ok(directory)
 }
@@ -125,10 +163,16 @@ fn temporary_directory() -> Result<PathBuf, StartError> {
 /// The leader API and the signals, on a thread and a runtime of their own: they answer whatever else is going on.
 fn spawn_api(listener: TcpListener, deployment: Arc<Deployment>) -> Result<(), StartError> {
     let here = |e: std::io::Error| StartError::Here(format!("cannot start the leader API: {e}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(here)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(here)?;
     let work = async move {
         use tokio::signal::unix::{SignalKind, signal};
-        if let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        if let (Ok(mut terminate), Ok(mut interrupt)) = (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+        ) {
             tokio::spawn(async move {
                 let code = tokio::select! {
                     _ = terminate.recv() => exit::TERMINATED,
@@ -143,7 +187,10 @@ fn spawn_api(listener: TcpListener, deployment: Arc<Deployment>) -> Result<(), S
             exit::now(exit::FAILED)
         }
     };
-    std::thread::Builder::new().name("leader-api".to_owned()).spawn(move || runtime.block_on(work)).map_err(here)?;
+    std::thread::Builder::new()
+        .name("leader-api".to_owned())
+        .spawn(move || runtime.block_on(work))
+        .map_err(here)?;
     Ok(())
 }
 
@@ -156,7 +203,10 @@ impl Service {
         let mut store = self.open_store()?;
         match store.begin(self.args.deploy_generation)? {
             Role::FencedOut(fence) => {
-                log::info!("exiting (0): fenced out by generation {}", fence.token.generation);
+                log::info!(
+                    "exiting (0): fenced out by generation {}",
+                    fence.token.generation
+                );
                 exit::now(exit::FENCED)
             }
             Role::Lead(fence) => self.lead(store, fence),
@@ -164,8 +214,17 @@ impl Service {
         }
     }
 
-    fn copy(&self, store: &mut dyn MetadataStore, upper: u64) -> Result<Arc<PrivateCopy>, HydrateError> {
-        Ok(Arc::new(PrivateCopy::open(&self.directory, &store.id()?, self.release.version, upper)?))
+    fn copy(
+        &self,
+        store: &mut dyn MetadataStore,
+        upper: u64,
+    ) -> Result<Arc<PrivateCopy>, HydrateError> {
+        Ok(Arc::new(PrivateCopy::open(
+            &self.directory,
+            &store.id()?,
+            self.release.version,
+            upper,
+        )?))
     }
 
     fn acknowledgements(&self) -> Option<AckLog> {
@@ -173,13 +232,20 @@ impl Service {
         match AckLog::open(path, self.release.version, self.args.deploy_generation) {
             Ok(log) => Some(log),
             Err(error) => {
-                log::error!("cannot write the acknowledgement log {}: {error}", path.display());
+                log::error!(
+                    "cannot write the acknowledgement log {}: {error}",
+                    path.display()
+                );
                 exit::now(exit::CANNOT_RUN)
             }
         }
     }
 
-    fn follow(self, mut store: Box<dyn MetadataStore>, fence: Fence) -> Result<std::convert::Infallible, HydrateError> {
+    fn follow(
+        self,
+        mut store: Box<dyn MetadataStore>,
+        fence: Fence,
+    ) -> Result<std::convert::Infallible, HydrateError> {
         let copy = self.copy(store.as_mut(), fence.upper)?;
         let hydration = Hydration::new(store, &copy, self.args.hydration_rate)?;
         let follower = Follower {
@@ -195,9 +261,17 @@ impl Service {
         follower.run(move || accept(sql, Arc::new(engine), &deployment))
     }
 
-    fn lead(self, mut store: Box<dyn MetadataStore>, fence: Fence) -> Result<std::convert::Infallible, HydrateError> {
+    fn lead(
+        self,
+        mut store: Box<dyn MetadataStore>,
+        fence: Fence,
+    ) -> Result<std::convert::Infallible, HydrateError> {
         self.deployment.set_is_leader();
-        log::info!("leading with {}; reading the log up to {}", fence.token, fence.upper);
+        log::info!(
+            "leading with {}; reading the log up to {}",
+            fence.token,
+            fence.upper
+        );
         // Nobody but us can append any more, so the log's end is known.
         let copy = self.copy(store.as_mut(), fence.upper)?;
         let mut hydration = Hydration::new(store, &copy, None)?;
@@ -205,12 +279,25 @@ impl Service {
         drop(hydration);
         let (tidy, when) = sync_channel(1);
         spawn_tidy(self.open_store()?, when);
-        let leader = Leader::new(fence.token, fence.upper, self.open_store()?, self.open_store()?, Arc::clone(&copy), tidy);
+        let leader = Leader::new(
+            fence.token,
+            fence.upper,
+            self.open_store()?,
+            self.open_store()?,
+            Arc::clone(&copy),
+            tidy,
+        );
         let engine = Arc::new(Engine::new(copy, Some(leader), self.acknowledgements()));
         let elapsed = self.started.elapsed();
         accept(self.sql, Arc::clone(&engine), &self.deployment);
-        log::info!("answering SQL at log position {}, {:.1} ms after the start", fence.upper, elapsed.as_secs_f64() * 1000.0);
-        let Some(leader) = &engine.leader else { unreachable!("just made") };
+        log::info!(
+            "answering SQL at log position {}, {:.1} ms after the start",
+            fence.upper,
+            elapsed.as_secs_f64() * 1000.0
+        );
+        let Some(leader) = &engine.leader else {
+            unreachable!("just made")
+        };
         migrate(leader);
         loop {
             std::thread::sleep(POLL);
@@ -227,7 +314,9 @@ fn accept(listener: TcpListener, engine: Arc<Engine>, deployment: &Deployment) {
             match listener.accept() {
                 Ok((stream, _)) => {
                     let engine = Arc::clone(&engine);
-                    let session = std::thread::Builder::new().stack_size(STACK).spawn(move || session::serve(&engine, stream));
+                    let session = std::thread::Builder::new()
+                        .stack_size(STACK)
+                        .spawn(move || session::serve(&engine, stream));
                     if let Err(error) = session {
                         log::error!("cannot start a session: {error}");
                     }
@@ -239,7 +328,10 @@ fn accept(listener: TcpListener, engine: Arc<Engine>, deployment: &Deployment) {
             }
         }
     };
-    match std::thread::Builder::new().name("accept".to_owned()).spawn(work) {
+    match std::thread::Builder::new()
+        .name("accept".to_owned())
+        .spawn(work)
+    {
         Ok(_) => deployment.set_serving(),
         Err(error) => {
             log::error!("cannot start to accept SQL connections: {error}");
@@ -258,7 +350,10 @@ fn spawn_tidy(mut store: Box<dyn MetadataStore>, when: Receiver<()>) {
             }
         }
     };
-    if let Err(error) = std::thread::Builder::new().name("tidy".to_owned()).spawn(work) {
+    if let Err(error) = std::thread::Builder::new()
+        .name("tidy".to_owned())
+        .spawn(work)
+    {
         log::warning!("cannot start the thread that tidies the store: {error}");
     }
 }
@@ -266,7 +361,11 @@ fn spawn_tidy(mut store: Box<dyn MetadataStore>, when: Receiver<()>) {
 /// Rewrites records of older releases in ours. SQL is answered meanwhile: each record says which format it has, so
 /// nothing waits for the end, and a process that dies here leaves a store that the next one reads and goes on with.
 fn migrate(leader: &Leader) {
-    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<usize>().ok());
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|value| value.parse::<usize>().ok())
+    };
     // For tests only: small steps, and a place to be killed at.
     let chunk = number("CHANGEOVER_TEST_MIGRATION_CHUNK").unwrap_or(MIGRATION_CHUNK);
     let hold = number("CHANGEOVER_TEST_MIGRATION_HOLD_AFTER");
@@ -275,7 +374,10 @@ fn migrate(leader: &Leader) {
         match leader.migrate(chunk) {
             Ok(Migration::Done) => {
                 if steps > 1 {
-                    log::info!("migrated the store in {:.1} ms", started.elapsed().as_secs_f64() * 1000.0);
+                    log::info!(
+                        "migrated the store in {:.1} ms",
+                        started.elapsed().as_secs_f64() * 1000.0
+                    );
                 }
                 return;
             }

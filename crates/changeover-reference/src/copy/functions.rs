@@ -15,10 +15,16 @@ use crate::store::{Effect, Value};
 pub(crate) const STATE_SEPARATOR: &str = "|";
 
 fn fail<T>(state: &str, message: String) -> Result<T> {
-    Err(Error::UserFunctionError(format!("{state}{STATE_SEPARATOR}{message}").into()))
+    Err(Error::UserFunctionError(
+        format!("{state}{STATE_SEPARATOR}{message}").into(),
+    ))
 }
 
-pub(super) fn register(connection: &Connection, recorder: &Arc<Mutex<Recorder>>, version: &'static str) -> Result<()> {
+pub(super) fn register(
+    connection: &Connection,
+    recorder: &Arc<Mutex<Recorder>>,
+    version: &'static str,
+) -> Result<()> {
     let pure = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     let impure = FunctionFlags::SQLITE_UTF8;
     let recorder = Arc::clone(recorder);
@@ -30,21 +36,32 @@ pub(super) fn register(connection: &Connection, recorder: &Arc<Mutex<Recorder>>,
         }
         Ok(Sql::Null)
     })?;
-    connection.create_scalar_function("__changeover_int2", 1, pure, |context| int(context, i16::MIN.into(), i16::MAX.into(), "smallint"))?;
-    connection.create_scalar_function("__changeover_int4", 1, pure, |context| int(context, i32::MIN.into(), i32::MAX.into(), "integer"))?;
-    connection.create_scalar_function("__changeover_int8", 1, pure, |context| int(context, i64::MIN, i64::MAX, "bigint"))?;
+    connection.create_scalar_function("__changeover_int2", 1, pure, |context| {
+        int(context, i16::MIN.into(), i16::MAX.into(), "smallint")
+    })?;
+    connection.create_scalar_function("__changeover_int4", 1, pure, |context| {
+        int(context, i32::MIN.into(), i32::MAX.into(), "integer")
+    })?;
+    connection.create_scalar_function("__changeover_int8", 1, pure, |context| {
+        int(context, i64::MIN, i64::MAX, "bigint")
+    })?;
     connection.create_scalar_function("__changeover_float8", 1, pure, float)?;
     connection.create_scalar_function("__changeover_bool", 1, pure, boolean)?;
     connection.create_scalar_function("__changeover_bytea", 1, pure, bytea)?;
     connection.create_scalar_function("changeover_version", 0, pure, move |_| Ok(version))?;
     connection.create_scalar_function("version", 0, pure, move |_| {
-        Ok(format!("PostgreSQL {SERVER_VERSION} (Changeover reference database {version})"))
+        Ok(format!(
+            "PostgreSQL {SERVER_VERSION} (Changeover reference database {version})"
+        ))
     })?;
     connection.create_scalar_function("current_database", 0, pure, |_| Ok("changeover"))?;
     connection.create_scalar_function("current_schema", 0, pure, |_| Ok("public"))?;
     connection.create_scalar_function("__changeover_random", 0, impure, |_| {
         // 53 bits of the time's low digits mixed; nothing secret hangs on it.
-        let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+        let nanos = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_nanos() as u64;
         let mut x = nanos.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         x ^= x >> 31;
         x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -61,7 +78,9 @@ pub(super) fn register(connection: &Connection, recorder: &Arc<Mutex<Recorder>>,
             ValueRef::Real(seconds) => seconds,
             _ => 0.0,
         };
-        std::thread::sleep(std::time::Duration::from_secs_f64(seconds.clamp(0.0, 3600.0)));
+        std::thread::sleep(std::time::Duration::from_secs_f64(
+            seconds.clamp(0.0, 3600.0),
+        ));
         Ok(String::new())
     })
 }
@@ -71,10 +90,23 @@ fn effect(context: &Context<'_>) -> Result<Effect> {
     let operation: i64 = context.get(0)?;
     let table: String = context.get(1)?;
     let (old, rowid): (i64, i64) = (context.get(2)?, context.get(3)?);
-    let row = || (4..context.len()).map(|n| value(context.get_raw(n))).collect::<Result<Vec<_>>>();
+    let row = || {
+        (4..context.len())
+            .map(|n| value(context.get_raw(n)))
+            .collect::<Result<Vec<_>>>()
+    };
     Ok(match operation {
-        0 => Effect::Insert { table, rowid, row: row()? },
-        1 => Effect::Update { table, old, rowid, row: row()? },
+        0 => Effect::Insert {
+            table,
+            rowid,
+            row: row()?,
+        },
+        1 => Effect::Update {
+            table,
+            old,
+            rowid,
+            row: row()?,
+        },
         _ => Effect::Delete { table, rowid: old },
     })
 }
@@ -104,21 +136,37 @@ fn int(context: &Context<'_>, low: i64, high: i64, name: &str) -> Result<Sql> {
         ValueRef::Null => return Ok(Sql::Null),
         ValueRef::Integer(value) => value,
         // Half goes to the even neighbour, as in PostgreSQL; the upper bound itself is no i64.
-        ValueRef::Real(value) if value >= i64::MIN as f64 && value < i64::MAX as f64 => value.round_ties_even() as i64,
+        ValueRef::Real(value) if value >= i64::MIN as f64 && value < i64::MAX as f64 => {
+            value.round_ties_even() as i64
+        }
         ValueRef::Real(_) => return fail("22003", format!("{name} out of range")),
         ValueRef::Text(raw) => {
             let raw = String::from_utf8_lossy(raw);
             match raw.trim().parse::<i128>() {
                 Ok(value) => match i64::try_from(value) {
                     Ok(value) => value,
-                    Err(_) => return fail("22003", format!("value \"{raw}\" is out of range for type {name}")),
+                    Err(_) => {
+                        return fail(
+                            "22003",
+                            format!("value \"{raw}\" is out of range for type {name}"),
+                        );
+                    }
                 },
-                Err(_) => return fail("22P02", format!("invalid input syntax for type {name}: \"{raw}\"")),
+                Err(_) => {
+                    return fail(
+                        "22P02",
+                        format!("invalid input syntax for type {name}: \"{raw}\""),
+                    );
+                }
             }
         }
         ValueRef::Blob(_) => return fail("42846", format!("cannot cast type bytea to {name}")),
     };
-    if (low..=high).contains(&value) { Ok(Sql::Integer(value)) } else { fail("22003", format!("{name} out of range")) }
+    if (low..=high).contains(&value) {
+        Ok(Sql::Integer(value))
+    } else {
+        fail("22003", format!("{name} out of range"))
+    }
 }
 
 fn float(context: &Context<'_>) -> Result<Sql> {
@@ -131,7 +179,10 @@ fn float(context: &Context<'_>) -> Result<Sql> {
             match raw.trim().parse::<f64>() {
                 Ok(value) if value.is_nan() => fail("0A000", "NaN is not supported".to_owned()),
                 Ok(value) => Ok(Sql::Real(value)),
-                Err(_) => fail("22P02", format!("invalid input syntax for type double precision: \"{raw}\"")),
+                Err(_) => fail(
+                    "22P02",
+                    format!("invalid input syntax for type double precision: \"{raw}\""),
+                ),
             }
         }
     }
@@ -145,7 +196,10 @@ fn boolean(context: &Context<'_>) -> Result<Sql> {
             let raw = text(raw);
             match crate::sql::types::parse_bool(&raw) {
                 Some(value) => Ok(Sql::Integer(value.into())),
-                None => fail("22P02", format!("invalid input syntax for type boolean: \"{raw}\"")),
+                None => fail(
+                    "22P02",
+                    format!("invalid input syntax for type boolean: \"{raw}\""),
+                ),
             }
         }
     }
@@ -159,7 +213,10 @@ fn bytea(context: &Context<'_>) -> Result<Sql> {
             let raw = text(raw);
             match crate::sql::types::parse_bytea(&raw) {
                 Some(bytes) => Ok(Sql::Blob(bytes)),
-                None => fail("22P02", "invalid hexadecimal data for type bytea".to_owned()),
+                None => fail(
+                    "22P02",
+                    "invalid hexadecimal data for type bytea".to_owned(),
+                ),
             }
         }
     }

@@ -8,13 +8,14 @@ pub(crate) mod apply;
 pub(crate) mod functions;
 pub(crate) mod schema;
 
+use std::cell::Cell;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::store::Effect;
 
@@ -28,7 +29,10 @@ const KEPT: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CopyError {
     #[error("the private copy in {path} cannot be used: {cause}")]
-    Sqlite { path: String, cause: rusqlite::Error },
+    Sqlite {
+        path: String,
+        cause: rusqlite::Error,
+    },
     #[error("the private copy in {path} cannot be used: {cause}")]
     Io { path: String, cause: std::io::Error },
     #[error("the data directory {path} is in use by another process; give each instance its own")]
@@ -52,6 +56,8 @@ pub(crate) struct Recorder {
 pub(crate) struct CopyConnection {
     connection: Connection,
     recorder: Arc<Mutex<Recorder>>,
+    /// The version of the schema that the cached statements were prepared for.
+    schema: Cell<i64>,
 }
 
 impl CopyConnection {
@@ -68,11 +74,28 @@ impl CopyConnection {
         )?;
         let recorder = Arc::new(Mutex::new(Recorder::default()));
         functions::register(&connection, &recorder, version)?;
-        Ok(Self { connection, recorder })
+        Ok(Self {
+            connection,
+            recorder,
+            schema: Cell::new(-1),
+        })
     }
 
     pub(crate) fn recorder(&self) -> MutexGuard<'_, Recorder> {
         self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A statement from the cache that knows the tables as they are now. SQLite itself prepares an outdated statement
+    /// again only when it runs, and until then tells the old columns.
+    pub(crate) fn prepare_current(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        let version = self
+            .connection
+            .prepare_cached("PRAGMA schema_version")?
+            .query_row([], |row| row.get(0))?;
+        if self.schema.replace(version) != version {
+            self.connection.flush_prepared_statement_cache();
+        }
+        self.connection.prepare_cached(sql)
     }
 
     /// The position of the last record that the current snapshot holds.
@@ -116,10 +139,21 @@ pub(crate) struct PrivateCopy {
 impl PrivateCopy {
     /// Opens the copy in `directory`, or starts a new one if it is of another store or release, was made before the
     /// machine last started, or is ahead of the log (`upper`).
-    pub(crate) fn open(directory: &Path, store: &str, version: &'static str, upper: u64) -> Result<Self, CopyError> {
+    pub(crate) fn open(
+        directory: &Path,
+        store: &str,
+        version: &'static str,
+        upper: u64,
+    ) -> Result<Self, CopyError> {
         let shown = || directory.display().to_string();
-        let io = |cause| CopyError::Io { path: shown(), cause };
-        let sqlite = |cause| CopyError::Sqlite { path: shown(), cause };
+        let io = |cause| CopyError::Io {
+            path: shown(),
+            cause,
+        };
+        let sqlite = |cause| CopyError::Sqlite {
+            path: shown(),
+            cause,
+        };
         std::fs::create_dir_all(directory).map_err(io)?;
         let lock = std::fs::File::create(directory.join("lock")).map_err(io)?;
         if lock.try_lock().is_err() {
@@ -127,24 +161,40 @@ impl PrivateCopy {
         }
         let file = directory.join("copy.db");
         let stamp = format!("{store} {version} {}", boot_id());
-        let usable = match CopyConnection::open(&file, version).and_then(|connection| usable(&connection, &stamp, upper)) {
+        let usable = match CopyConnection::open(&file, version)
+            .and_then(|connection| usable(&connection, &stamp, upper))
+        {
             Ok(usable) => usable,
             Err(_) => false,
         };
         if !usable {
             for suffix in ["", "-wal", "-shm"] {
                 match std::fs::remove_file(directory.join(format!("copy.db{suffix}"))) {
-                    Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => return Err(io(cause)),
+                    Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(io(cause));
+                    }
                     _ => {}
                 }
             }
-            create(&CopyConnection::open(&file, version).map_err(sqlite)?, &stamp).map_err(sqlite)?;
+            create(
+                &CopyConnection::open(&file, version).map_err(sqlite)?,
+                &stamp,
+            )
+            .map_err(sqlite)?;
         }
-        Ok(Self { file, version, idle: Mutex::new(Vec::new()), _lock: lock })
+        Ok(Self {
+            file,
+            version,
+            idle: Mutex::new(Vec::new()),
+            _lock: lock,
+        })
     }
 
     pub(crate) fn error(&self, cause: rusqlite::Error) -> CopyError {
-        CopyError::Sqlite { path: self.file.display().to_string(), cause }
+        CopyError::Sqlite {
+            path: self.file.display().to_string(),
+            cause,
+        }
     }
 
     /// A connection of one's own, outside the pool.
@@ -154,12 +204,19 @@ impl PrivateCopy {
 
     /// A connection for one transaction: the one used last, as its statements and pages are warm.
     pub(crate) fn connection(self: &Arc<Self>) -> rusqlite::Result<Pooled> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let connection = match idle {
             Some(connection) => connection,
             None => CopyConnection::open(&self.file, self.version)?,
         };
-        Ok(Pooled { connection: Some(connection), copy: Arc::clone(self) })
+        Ok(Pooled {
+            connection: Some(connection),
+            copy: Arc::clone(self),
+        })
     }
 }
 
@@ -182,7 +239,9 @@ impl Deref for Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        let Some(connection) = self.connection.take() else { return };
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
         {
             let mut recorder = connection.recorder();
             recorder.on = false;
@@ -191,7 +250,11 @@ impl Drop for Pooled {
         if !connection.is_autocommit() && connection.run("ROLLBACK").is_err() {
             return;
         }
-        let mut idle = self.copy.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self
+            .copy
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if idle.len() < KEPT {
             idle.push(connection);
         }
@@ -200,7 +263,11 @@ impl Drop for Pooled {
 
 fn usable(connection: &CopyConnection, stamp: &str, upper: u64) -> rusqlite::Result<bool> {
     let found: Option<String> = connection
-        .query_row("SELECT value FROM __changeover_meta WHERE key = 'stamp'", [], |row| row.get(0))
+        .query_row(
+            "SELECT value FROM __changeover_meta WHERE key = 'stamp'",
+            [],
+            |row| row.get(0),
+        )
         .optional()?;
     Ok(found.as_deref() == Some(stamp) && connection.applied()? <= upper)
 }
@@ -208,12 +275,18 @@ fn usable(connection: &CopyConnection, stamp: &str, upper: u64) -> rusqlite::Res
 fn create(connection: &CopyConnection, stamp: &str) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.execute_batch("BEGIN IMMEDIATE; CREATE TABLE __changeover_meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;")?;
-    connection.execute("INSERT INTO __changeover_meta VALUES ('stamp', ?1), ('applied', 0)", params![stamp])?;
+    connection.execute(
+        "INSERT INTO __changeover_meta VALUES ('stamp', ?1), ('applied', 0)",
+        params![stamp],
+    )?;
     schema::create_catalog_views(connection)?;
     connection.execute_batch("COMMIT")
 }
 
 /// What the kernel calls this run of the machine; empty where it does not tell.
 fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }

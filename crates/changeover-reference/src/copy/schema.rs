@@ -18,9 +18,11 @@ pub(crate) struct Column {
 
 /// The columns of a table or view, in order; empty if there is none of that name.
 pub(crate) fn columns(connection: &Connection, table: &str) -> Result<Vec<Column>> {
-    let mut statement = connection.prepare_cached("SELECT name, type, pk FROM pragma_table_info(?1)")?;
-    let rows: Vec<(String, String, i64)> =
-        statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_>>()?;
+    let mut statement =
+        connection.prepare_cached("SELECT name, type, pk FROM pragma_table_info(?1)")?;
+    let rows: Vec<(String, String, i64)> = statement
+        .query_map([table], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_>>()?;
     let keys = rows.iter().filter(|(_, _, key)| *key > 0).count();
     Ok(rows
         .into_iter()
@@ -48,7 +50,10 @@ fn user_tables(connection: &Connection) -> Result<Vec<String>> {
 /// Runs one statement of data definition and keeps the triggers in step with what it did.
 pub(crate) fn define(connection: &Connection, statement: &str) -> Result<()> {
     // SQLite refuses to change a table while a trigger names the column that goes, so the triggers go first.
-    if statement.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("ALTER")) {
+    if statement
+        .get(..5)
+        .is_some_and(|word| word.eq_ignore_ascii_case("ALTER"))
+    {
         for (name, _) in triggers(connection)? {
             connection.execute_batch(&format!("DROP TRIGGER {}", quote(&name)))?;
         }
@@ -58,8 +63,11 @@ pub(crate) fn define(connection: &Connection, statement: &str) -> Result<()> {
 }
 
 fn triggers(connection: &Connection) -> Result<Vec<(String, String)>> {
-    let mut statement = connection.prepare_cached("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")?;
-    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    let mut statement =
+        connection.prepare_cached("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")?;
+    statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
 }
 
 fn refresh_triggers(connection: &Connection) -> Result<()> {
@@ -79,7 +87,10 @@ fn refresh_triggers(connection: &Connection) -> Result<()> {
 
 fn wanted_triggers(table: &str, columns: &[Column]) -> Vec<(String, String)> {
     let literal = table.replace('\'', "''");
-    let values: String = columns.iter().map(|column| format!(", NEW.{}", quote(&column.name))).collect();
+    let values: String = columns
+        .iter()
+        .map(|column| format!(", NEW.{}", quote(&column.name)))
+        .collect();
     [
         ("insert", format!("0, '{literal}', 0, NEW._rowid_{values}")),
         ("update", format!("1, '{literal}', OLD._rowid_, NEW._rowid_{values}")),
@@ -143,7 +154,13 @@ mod tests {
         connection
             .execute_batch("CREATE TABLE a (id INTEGER PRIMARY KEY, v); CREATE TABLE b (id INT PRIMARY KEY); CREATE TABLE c (x INTEGER, y INTEGER, PRIMARY KEY (x, y));")
             .unwrap();
-        let rowids = |table| columns(&connection, table).unwrap().iter().filter(|column| column.is_rowid).count();
+        let rowids = |table| {
+            columns(&connection, table)
+                .unwrap()
+                .iter()
+                .filter(|column| column.is_rowid)
+                .count()
+        };
         assert_eq!((rowids("a"), rowids("b"), rowids("c")), (1, 0, 0));
     }
 }

@@ -1,7 +1,7 @@
 //! Running one statement of a session.
 
 use rusqlite::types::Value as Sql;
-use rusqlite::{CachedStatement, Connection, params_from_iter};
+use rusqlite::{CachedStatement, params_from_iter};
 
 use pgwire::messages::data::{FieldDescription, RowDescription};
 use pgwire::messages::response::CommandComplete;
@@ -10,7 +10,7 @@ use super::transaction::Transaction;
 use super::wire::ENOUGH;
 use super::{ExecuteError, Session};
 use crate::acklog::Acknowledged;
-use crate::copy::schema;
+use crate::copy::{CopyConnection, schema};
 use crate::sql::infer::{self, Output};
 use crate::sql::types::{PgType, put_field};
 use crate::sql::{Kind, Plan, SqlError};
@@ -57,13 +57,20 @@ pub(super) fn description(outputs: &[Output], binary: impl Fn(usize) -> bool) ->
 }
 
 fn text_column(name: &str) -> Output {
-    Output { name: name.to_owned(), pg_type: PgType::Text }
+    Output {
+        name: name.to_owned(),
+        pg_type: PgType::Text,
+    }
 }
 
 /// The columns that a plan will give, before it runs.
-pub(super) fn outputs(connection: &Connection, plan: &Plan) -> Result<Vec<Output>, SqlError> {
+pub(super) fn outputs(connection: &CopyConnection, plan: &Plan) -> Result<Vec<Output>, SqlError> {
     match &plan.kind {
-        Kind::Show(name) if name == "all" => Ok(vec![text_column("name"), text_column("setting"), text_column("description")]),
+        Kind::Show(name) if name == "all" => Ok(vec![
+            text_column("name"),
+            text_column("setting"),
+            text_column("description"),
+        ]),
         Kind::Show(name) => Ok(vec![text_column(name)]),
         Kind::Explain => Ok(vec![text_column("QUERY PLAN")]),
         _ => {
@@ -74,8 +81,11 @@ pub(super) fn outputs(connection: &Connection, plan: &Plan) -> Result<Vec<Output
 }
 
 /// Prepares what SQLite is to run; an INSERT that gives fewer values than there are columns, with those it means.
-fn prepare<'c>(connection: &'c Connection, plan: &Plan) -> Result<CachedStatement<'c>, SqlError> {
-    let error = match connection.prepare_cached(&plan.sql) {
+fn prepare<'c>(
+    connection: &'c CopyConnection,
+    plan: &Plan,
+) -> Result<CachedStatement<'c>, SqlError> {
+    let error = match connection.prepare_current(&plan.sql) {
         Ok(statement) => return Ok(statement),
         Err(error) => error,
     };
@@ -83,11 +93,18 @@ fn prepare<'c>(connection: &'c Connection, plan: &Plan) -> Result<CachedStatemen
     let words: Vec<&str> = text.split_whitespace().collect();
     // "table t has 3 columns but 2 values were supplied"
     if let Some(at) = words.iter().position(|word| *word == "has")
-        && let (Some(table), Some(Ok(values))) = (words.get(1..at), words.get(at + 4).map(|word| word.parse::<usize>()))
+        && let (Some(table), Some(Ok(values))) = (
+            words.get(1..at),
+            words.get(at + 4).map(|word| word.parse::<usize>()),
+        )
         && let Ok(columns) = schema::columns(connection, &table.join(" "))
         && values < columns.len()
     {
-        let names: Vec<String> = columns.into_iter().take(values).map(|column| column.name).collect();
+        let names: Vec<String> = columns
+            .into_iter()
+            .take(values)
+            .map(|column| column.name)
+            .collect();
         if let Some(sql) = plan.with_columns(&names) {
             return Ok(connection.prepare_cached(&sql)?);
         }
@@ -97,7 +114,12 @@ fn prepare<'c>(connection: &'c Connection, plan: &Plan) -> Result<CachedStatemen
 
 impl Session {
     /// Runs a plan; its rows and its command tag are put on the wire.
-    pub(super) fn execute(&mut self, plan: &Plan, parameters: &[Sql], wanted: &Wanted<'_>) -> Result<(), ExecuteError> {
+    pub(super) fn execute(
+        &mut self,
+        plan: &Plan,
+        parameters: &[Sql],
+        wanted: &Wanted<'_>,
+    ) -> Result<(), ExecuteError> {
         self.allow(plan)?;
         match &plan.kind {
             Kind::Read => {
@@ -112,7 +134,11 @@ impl Session {
                 self.complete(format!("SELECT {rows}"));
             }
             Kind::Write => {
-                let leader = self.engine.leader.as_ref().ok_or_else(SqlError::read_only)?;
+                let leader = self
+                    .engine
+                    .leader
+                    .as_ref()
+                    .ok_or_else(SqlError::read_only)?;
                 let connection = self.transaction.write(leader)?;
                 let before = connection.recorder().effects.len();
                 let rows = self.rows(plan, parameters, wanted);
@@ -133,19 +159,26 @@ impl Session {
                 self.complete(tag);
             }
             Kind::Ddl(steps) => {
-                let leader = self.engine.leader.as_ref().ok_or_else(SqlError::read_only)?;
+                let leader = self
+                    .engine
+                    .leader
+                    .as_ref()
+                    .ok_or_else(SqlError::read_only)?;
                 let connection = self.transaction.write(leader)?;
                 let mut skipped = Vec::new();
                 let mut work = || -> Result<(), SqlError> {
                     for step in steps {
                         if let Some(condition) = &step.condition
-                            && schema::exists(connection, condition.kind, &condition.name)? != condition.if_exists
+                            && schema::exists(connection, condition.kind, &condition.name)?
+                                != condition.if_exists
                         {
                             skipped.push(condition);
                             continue;
                         }
                         schema::define(connection, &step.sql)?;
-                        connection.recorder().effects.push(Effect::Ddl { statement: step.sql.clone() });
+                        connection.recorder().effects.push(Effect::Ddl {
+                            statement: step.sql.clone(),
+                        });
                     }
                     Ok(())
                 };
@@ -155,8 +188,15 @@ impl Session {
                 }
                 done?;
                 for condition in skipped {
-                    let (state, what) = if condition.if_exists { ("00000", "does not exist") } else { ("42P07", "already exists") };
-                    self.wire.put_notice(state, &format!("{} \"{}\" {what}, skipping", condition.kind, condition.name));
+                    let (state, what) = if condition.if_exists {
+                        ("00000", "does not exist")
+                    } else {
+                        ("42P07", "already exists")
+                    };
+                    self.wire.put_notice(
+                        state,
+                        &format!("{} \"{}\" {what}, skipping", condition.kind, condition.name),
+                    );
                 }
                 self.complete(plan.tag.to_owned());
             }
@@ -184,12 +224,17 @@ impl Session {
                 return Err(reason);
             }
         }
-        let ends = matches!(plan.kind, Kind::Commit | Kind::Rollback | Kind::RollbackTo(_));
+        let ends = matches!(
+            plan.kind,
+            Kind::Commit | Kind::Rollback | Kind::RollbackTo(_)
+        );
         if self.transaction.failed && !ends {
             return Err(SqlError::aborted());
         }
         let writes = matches!(plan.kind, Kind::Write | Kind::Ddl(_));
-        if self.engine.leader.is_none() && (writes || matches!(plan.kind, Kind::Unsupported(_) | Kind::Discard)) {
+        if self.engine.leader.is_none()
+            && (writes || matches!(plan.kind, Kind::Unsupported(_) | Kind::Discard))
+        {
             return Err(match &plan.kind {
                 // What does not exist here does not exist there either.
                 Kind::Unsupported(error) if error.state != "0A000" => error.clone(),
@@ -197,7 +242,10 @@ impl Session {
             });
         }
         if writes && self.transaction.read_only {
-            return Err(SqlError::new("25006", format!("cannot execute {} in a read-only transaction", plan.tag)));
+            return Err(SqlError::new(
+                "25006",
+                format!("cannot execute {} in a read-only transaction", plan.tag),
+            ));
         }
         Ok(())
     }
@@ -207,8 +255,17 @@ impl Session {
     }
 
     /// Runs the statement on the transaction's connection; how many rows it gave or changed.
-    fn rows(&mut self, plan: &Plan, parameters: &[Sql], wanted: &Wanted<'_>) -> Result<usize, ExecuteError> {
-        let connection = self.transaction.work.connection().ok_or_else(SqlError::aborted)?;
+    fn rows(
+        &mut self,
+        plan: &Plan,
+        parameters: &[Sql],
+        wanted: &Wanted<'_>,
+    ) -> Result<usize, ExecuteError> {
+        let connection = self
+            .transaction
+            .work
+            .connection()
+            .ok_or_else(SqlError::aborted)?;
         let mut statement = prepare(connection, plan)?;
         if matches!(plan.kind, Kind::Read) && !statement.readonly() {
             return Err(SqlError::unsupported("a query that writes").into());
@@ -251,24 +308,43 @@ impl Session {
 
     fn explain(&mut self, plan: &Plan, wanted: &Wanted<'_>) -> Result<usize, ExecuteError> {
         let details: Vec<String> = {
-            let connection = self.transaction.work.connection().ok_or_else(SqlError::aborted)?;
-            let mut statement = connection.prepare_cached(&plan.sql).map_err(SqlError::from)?;
+            let connection = self
+                .transaction
+                .work
+                .connection()
+                .ok_or_else(SqlError::aborted)?;
+            let mut statement = connection
+                .prepare_cached(&plan.sql)
+                .map_err(SqlError::from)?;
             let nulls = vec![Sql::Null; plan.parameters];
-            let rows = statement.query_map(params_from_iter(nulls), |row| row.get(3)).map_err(SqlError::from)?;
-            rows.collect::<rusqlite::Result<_>>().map_err(SqlError::from)?
+            let rows = statement
+                .query_map(params_from_iter(nulls), |row| row.get(3))
+                .map_err(SqlError::from)?;
+            rows.collect::<rusqlite::Result<_>>()
+                .map_err(SqlError::from)?
         };
         let rows: Vec<Vec<&str>> = details.iter().map(|detail| vec![detail.as_str()]).collect();
         self.texts(&[text_column("QUERY PLAN")], &rows, wanted)
     }
 
-    fn texts(&mut self, outputs: &[Output], rows: &[Vec<&str>], wanted: &Wanted<'_>) -> Result<usize, ExecuteError> {
+    fn texts(
+        &mut self,
+        outputs: &[Output],
+        rows: &[Vec<&str>],
+        wanted: &Wanted<'_>,
+    ) -> Result<usize, ExecuteError> {
         if wanted.describe {
             self.wire.put(&description(outputs, |n| wanted.binary(n)));
         }
         for row in rows {
             self.wire.put_row(row.len(), |out| {
                 row.iter().try_for_each(|text| {
-                    put_field(out, rusqlite::types::ValueRef::Text(text.as_bytes()), PgType::Text, false)
+                    put_field(
+                        out,
+                        rusqlite::types::ValueRef::Text(text.as_bytes()),
+                        PgType::Text,
+                        false,
+                    )
                 })
             })?;
         }
@@ -277,19 +353,41 @@ impl Session {
 
     fn show(&mut self, name: &str, wanted: &Wanted<'_>) -> Result<(), ExecuteError> {
         if name == "all" {
-            let all: Vec<(String, String)> =
-                self.settings.all().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            let rows: Vec<Vec<&str>> = all.iter().map(|(name, value)| vec![name.as_str(), value.as_str(), ""]).collect();
-            self.texts(&[text_column("name"), text_column("setting"), text_column("description")], &rows, wanted)?;
+            let all: Vec<(String, String)> = self
+                .settings
+                .all()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
+            let rows: Vec<Vec<&str>> = all
+                .iter()
+                .map(|(name, value)| vec![name.as_str(), value.as_str(), ""])
+                .collect();
+            self.texts(
+                &[
+                    text_column("name"),
+                    text_column("setting"),
+                    text_column("description"),
+                ],
+                &rows,
+                wanted,
+            )?;
             return Ok(());
         }
         let value = match name {
             "log_position" => {
-                let position = self.transaction.read(&self.engine)?.applied().map_err(SqlError::from)?;
+                let position = self
+                    .transaction
+                    .read(&self.engine)?
+                    .applied()
+                    .map_err(SqlError::from)?;
                 self.engine.confirm()?;
                 position.to_string()
             }
-            "transaction_read_only" if self.transaction.read_only || self.engine.leader.is_none() => "on".to_owned(),
+            "transaction_read_only"
+                if self.transaction.read_only || self.engine.leader.is_none() =>
+            {
+                "on".to_owned()
+            }
             _ => self.settings.get(name)?.to_owned(),
         };
         self.texts(&[text_column(name)], &[vec![&value]], wanted)?;
@@ -302,7 +400,8 @@ impl Session {
         match &plan.kind {
             Kind::Begin { read_only } => {
                 if self.transaction.explicit {
-                    self.wire.put_notice("25001", "there is already a transaction in progress");
+                    self.wire
+                        .put_notice("25001", "there is already a transaction in progress");
                 }
                 self.transaction.explicit = true;
                 self.transaction.read_only |= *read_only;
@@ -316,8 +415,14 @@ impl Session {
                 }
             }
             Kind::Rollback => self.transaction = Transaction::new(),
-            Kind::Savepoint(_) | Kind::Release(_) | Kind::RollbackTo(_) if !self.transaction.explicit => {
-                return Err(SqlError::new("25P01", format!("{tag} can only be used in transaction blocks")).into());
+            Kind::Savepoint(_) | Kind::Release(_) | Kind::RollbackTo(_)
+                if !self.transaction.explicit =>
+            {
+                return Err(SqlError::new(
+                    "25P01",
+                    format!("{tag} can only be used in transaction blocks"),
+                )
+                .into());
             }
             Kind::Savepoint(name) => self.transaction.savepoint(&self.engine, name.clone())?,
             Kind::Release(name) => self.transaction.release(name)?,
@@ -332,7 +437,10 @@ impl Session {
                 None => self.statements.clear(),
                 Some(name) => {
                     self.statements.remove(name).ok_or_else(|| {
-                        SqlError::new("26000", format!("prepared statement \"{name}\" does not exist"))
+                        SqlError::new(
+                            "26000",
+                            format!("prepared statement \"{name}\" does not exist"),
+                        )
                     })?;
                 }
             },

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use pgwire::messages::PgWireFrontendMessage as Frontend;
 use pgwire::messages::data::{NoData, ParameterDescription};
-use pgwire::messages::extendedquery::{BindComplete, CloseComplete, ParseComplete, PortalSuspended};
+use pgwire::messages::extendedquery::{
+    BindComplete, CloseComplete, ParseComplete, PortalSuspended,
+};
 use pgwire::messages::response::EmptyQueryResponse;
 use rusqlite::types::Value as Sql;
 
 use super::execute::{self, Wanted};
 use super::{ExecuteError, Session};
+use crate::copy::CopyConnection;
 use crate::sql::{Kind, Plan, SqlError, infer, types};
 
 /// A statement that was parsed and waits to be bound.
@@ -45,7 +48,11 @@ impl Session {
             Frontend::Parse(parse) => {
                 let name = parse.name.unwrap_or_default();
                 if !name.is_empty() && self.statements.contains_key(&name) {
-                    return Err(SqlError::new("42P05", format!("prepared statement \"{name}\" already exists")).into());
+                    return Err(SqlError::new(
+                        "42P05",
+                        format!("prepared statement \"{name}\" already exists"),
+                    )
+                    .into());
                 }
                 let prepared = self.prepare(&parse.query, &parse.type_oids)?;
                 self.statements.insert(name, Arc::new(prepared));
@@ -57,7 +64,11 @@ impl Session {
                 if bind.parameters.len() != prepared.parameters.len() {
                     return Err(SqlError::new(
                         "08P01",
-                        format!("{} parameters were given, {} are needed", bind.parameters.len(), prepared.parameters.len()),
+                        format!(
+                            "{} parameters were given, {} are needed",
+                            bind.parameters.len(),
+                            prepared.parameters.len()
+                        ),
                     )
                     .into());
                 }
@@ -66,28 +77,43 @@ impl Session {
                     .iter()
                     .zip(&prepared.parameters)
                     .enumerate()
-                    .map(|(n, (raw, oid))| types::read_parameter(raw.as_deref(), *oid, format_of(&bind.parameter_format_codes, n)))
+                    .map(|(n, (raw, oid))| {
+                        types::read_parameter(
+                            raw.as_deref(),
+                            *oid,
+                            format_of(&bind.parameter_format_codes, n),
+                        )
+                    })
                     .collect::<Result<_, _>>()?;
-                let portal = Portal { prepared, parameters, formats: bind.result_column_format_codes, rest: None };
-                self.portals.insert(bind.portal_name.unwrap_or_default(), portal);
+                let portal = Portal {
+                    prepared,
+                    parameters,
+                    formats: bind.result_column_format_codes,
+                    rest: None,
+                };
+                self.portals
+                    .insert(bind.portal_name.unwrap_or_default(), portal);
                 self.wire.put(&BindComplete::new());
             }
             Frontend::Describe(describe) => {
                 let name = describe.name.unwrap_or_default();
                 if describe.target_type == b'S' {
                     let prepared = self.prepared(&name)?;
-                    self.wire.put(&ParameterDescription::new(prepared.parameters.clone()));
+                    self.wire
+                        .put(&ParameterDescription::new(prepared.parameters.clone()));
                     self.describe(&prepared, &[])?;
                 } else {
                     let portal = self.portals.get(&name).ok_or_else(|| no_portal(&name))?;
-                    let (prepared, formats) = (Arc::clone(&portal.prepared), portal.formats.clone());
+                    let (prepared, formats) =
+                        (Arc::clone(&portal.prepared), portal.formats.clone());
                     self.describe(&prepared, &formats)?;
                 }
             }
             Frontend::Execute(execute) => {
                 let name = execute.name.unwrap_or_default();
                 let portal = self.portals.remove(&name).ok_or_else(|| no_portal(&name))?;
-                let portal = self.run_portal(portal, usize::try_from(execute.max_rows).unwrap_or(0))?;
+                let portal =
+                    self.run_portal(portal, usize::try_from(execute.max_rows).unwrap_or(0))?;
                 // The end of a transaction took its portals with it.
                 self.portals.insert(name, portal);
             }
@@ -106,23 +132,35 @@ impl Session {
     }
 
     fn prepared(&self, name: &str) -> Result<Arc<Prepared>, SqlError> {
-        self.statements
-            .get(name)
-            .cloned()
-            .ok_or_else(|| SqlError::new("26000", format!("prepared statement \"{name}\" does not exist")))
+        self.statements.get(name).cloned().ok_or_else(|| {
+            SqlError::new(
+                "26000",
+                format!("prepared statement \"{name}\" does not exist"),
+            )
+        })
     }
 
     fn prepare(&mut self, text: &str, given: &[u32]) -> Result<Prepared, ExecuteError> {
         let plans = self.plans(text)?;
         let plan = match plans.as_slice() {
-            [] => return Ok(Prepared { plan: None, parameters: Vec::new() }),
+            [] => {
+                return Ok(Prepared {
+                    plan: None,
+                    parameters: Vec::new(),
+                });
+            }
             [plan] => plan.clone(),
-            _ => return Err(SqlError::syntax("cannot insert multiple commands into a prepared statement").into()),
+            _ => {
+                return Err(SqlError::syntax(
+                    "cannot insert multiple commands into a prepared statement",
+                )
+                .into());
+            }
         };
         let mut parameters = Vec::new();
         if plan.parameters > 0 {
             let fresh;
-            let connection = match self.transaction.work.connection() {
+            let connection: &CopyConnection = match self.transaction.work.connection() {
                 Some(connection) => connection,
                 None => {
                     fresh = self.engine.copy.connection()?;
@@ -131,7 +169,10 @@ impl Session {
             };
             parameters = infer::parameters(connection, &plan, given);
         }
-        Ok(Prepared { plan: Some(plan), parameters })
+        Ok(Prepared {
+            plan: Some(plan),
+            parameters,
+        })
     }
 
     fn describe(&mut self, prepared: &Prepared, formats: &[i16]) -> Result<(), ExecuteError> {
@@ -140,7 +181,7 @@ impl Session {
             return Ok(());
         };
         let fresh;
-        let connection = match self.transaction.work.connection() {
+        let connection: &CopyConnection = match self.transaction.work.connection() {
             Some(connection) => connection,
             None => {
                 fresh = self.engine.copy.connection()?;
@@ -149,7 +190,8 @@ impl Session {
         };
         // A statement that read-only mode will refuse may still be described.
         let outputs = execute::outputs(connection, plan)?;
-        self.wire.put(&execute::description(&outputs, |n| format_of(formats, n)));
+        self.wire
+            .put(&execute::description(&outputs, |n| format_of(formats, n)));
         Ok(())
     }
 
@@ -159,15 +201,24 @@ impl Session {
             self.wire.put(&EmptyQueryResponse::new());
             return Ok(portal);
         };
-        let stream = self.transaction.explicit || !self.transaction.is_writing() && matches!(plan.kind, Kind::Read);
+        let stream = self.transaction.explicit
+            || !self.transaction.is_writing() && matches!(plan.kind, Kind::Read);
         if portal.rest.is_none() {
             if limit == 0 || !plan.returns_rows() {
-                let wanted = Wanted { describe: false, formats: &portal.formats, stream };
+                let wanted = Wanted {
+                    describe: false,
+                    formats: &portal.formats,
+                    stream,
+                };
                 self.execute(plan, &portal.parameters, &wanted)?;
                 return Ok(portal);
             }
             // Rows in portions: run to the end once, and hand out what came.
-            let wanted = Wanted { describe: false, formats: &portal.formats, stream: false };
+            let wanted = Wanted {
+                describe: false,
+                formats: &portal.formats,
+                stream: false,
+            };
             let before = std::mem::take(&mut self.wire.out);
             let result = self.execute(plan, &portal.parameters, &wanted);
             let all = std::mem::replace(&mut self.wire.out, before);

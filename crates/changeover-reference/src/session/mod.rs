@@ -13,9 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pgwire::messages::PgWireFrontendMessage as Frontend;
-use pgwire::messages::response::{EmptyQueryResponse, GssEncResponse, ReadyForQuery, SslResponse, TransactionStatus};
-use pgwire::messages::startup::{Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey};
 use pgwire::messages::SslNegotiationMetaMessage as Negotiation;
+use pgwire::messages::response::{
+    EmptyQueryResponse, GssEncResponse, ReadyForQuery, SslResponse, TransactionStatus,
+};
+use pgwire::messages::startup::{
+    Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey,
+};
 
 use crate::acklog::Acknowledged;
 use crate::engine::{CancelSlot, Engine};
@@ -24,6 +28,7 @@ use execute::Wanted;
 use extended::{Portal, Prepared};
 use settings::Settings;
 use transaction::Transaction;
+pub(crate) use wire::is_decoding;
 use wire::{Incoming, Wire};
 
 /// A transaction that writes keeps everybody else from writing; this long may it do nothing.
@@ -87,7 +92,9 @@ pub(crate) fn serve(engine: &Arc<Engine>, stream: TcpStream) {
         acknowledged: None,
     };
     // A socket's error is how most connections end; only the client could be told.
-    let Ok(Some(process)) = session.start() else { return };
+    let Ok(Some(process)) = session.start() else {
+        return;
+    };
     let _ = session.run();
     engine.unregister(process);
 }
@@ -116,13 +123,21 @@ impl Session {
                 }
                 Incoming::Message(Frontend::Startup(startup)) => {
                     self.wire.context.awaiting_frontend_startup = false;
-                    let options: Vec<String> =
-                        startup.parameters.keys().filter(|name| name.starts_with("_pq_.")).cloned().collect();
+                    let options: Vec<String> = startup
+                        .parameters
+                        .keys()
+                        .filter(|name| name.starts_with("_pq_."))
+                        .cloned()
+                        .collect();
                     if startup.protocol_number_minor > 0 || !options.is_empty() {
                         self.wire.put(&NegotiateProtocolVersion::new(0, options));
                     }
                     for (name, value) in &startup.parameters {
-                        if !matches!(name.as_str(), "user" | "database" | "options" | "replication") && !name.starts_with("_pq_.") {
+                        if !matches!(
+                            name.as_str(),
+                            "user" | "database" | "options" | "replication"
+                        ) && !name.starts_with("_pq_.")
+                        {
                             let _ = self.settings.set(&name.to_ascii_lowercase(), Some(value));
                         }
                     }
@@ -132,7 +147,8 @@ impl Session {
                         let value = self.settings.get(name).unwrap_or_default().to_owned();
                         self.wire.put(&ParameterStatus::new(name.to_owned(), value));
                     }
-                    self.wire.put(&BackendKeyData::new(process, SecretKey::I32(secret)));
+                    self.wire
+                        .put(&BackendKeyData::new(process, SecretKey::I32(secret)));
                     self.ready()?;
                     return Ok(Some(process));
                 }
@@ -153,7 +169,9 @@ impl Session {
                 Incoming::Message(message) => self.handle(message)?,
                 Incoming::Closed => Next::End,
                 Incoming::Idle => {
-                    self.transaction.abort(SqlError::conflict("the transaction was ended, as it kept others from writing for 1 s"));
+                    self.transaction.abort(SqlError::conflict(
+                        "the transaction was ended, as it kept others from writing for 1 s",
+                    ));
                     Next::Continue
                 }
                 Incoming::Garbage(what) => {
@@ -201,7 +219,10 @@ impl Session {
             // Left over from a COPY that we have refused.
             Frontend::CopyData(_) | Frontend::CopyDone(_) | Frontend::CopyFail(_) => {}
             _ => {
-                self.wire.put_error(&SqlError::new("08P01", "a message that does not belong here"));
+                self.wire.put_error(&SqlError::new(
+                    "08P01",
+                    "a message that does not belong here",
+                ));
                 self.wire.flush()?;
                 return Ok(Next::End);
             }
@@ -239,7 +260,10 @@ impl Session {
     }
 
     fn ready(&mut self) -> io::Result<()> {
-        let status = match (self.transaction.explicit, self.transaction.failed && self.transaction.untold.is_none()) {
+        let status = match (
+            self.transaction.explicit,
+            self.transaction.failed && self.transaction.untold.is_none(),
+        ) {
             (false, _) => TransactionStatus::Idle,
             (true, false) => TransactionStatus::Transaction,
             (true, true) => TransactionStatus::Error,
@@ -281,8 +305,17 @@ impl Session {
                 return Err(SqlError::new("42P02", "there is no parameter $1").into());
             }
             // Once a transaction that nobody began has written, its answers wait for its end.
-            let stream = self.transaction.explicit || !self.transaction.is_writing() && matches!(plan.kind, sql::Kind::Read);
-            self.execute(plan, &[], &Wanted { describe: plan.returns_rows(), formats: &[], stream })?;
+            let stream = self.transaction.explicit
+                || !self.transaction.is_writing() && matches!(plan.kind, sql::Kind::Read);
+            self.execute(
+                plan,
+                &[],
+                &Wanted {
+                    describe: plan.returns_rows(),
+                    formats: &[],
+                    stream,
+                },
+            )?;
         }
         Ok(())
     }

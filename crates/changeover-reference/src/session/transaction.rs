@@ -41,7 +41,14 @@ pub(super) struct Transaction {
 
 impl Transaction {
     pub(super) fn new() -> Self {
-        Self { work: Work::Nothing, explicit: false, read_only: false, failed: false, untold: None, savepoints: Vec::new() }
+        Self {
+            work: Work::Nothing,
+            explicit: false,
+            read_only: false,
+            failed: false,
+            untold: None,
+            savepoints: Vec::new(),
+        }
     }
 
     pub(super) fn is_writing(&self) -> bool {
@@ -122,7 +129,10 @@ impl Transaction {
         let at = self.find(name)?;
         let connection = self.work.connection().ok_or_else(SqlError::aborted)?;
         connection.run(&format!("ROLLBACK TO {}", crate::copy::schema::quote(name)))?;
-        connection.recorder().effects.truncate(self.savepoints[at].1);
+        connection
+            .recorder()
+            .effects
+            .truncate(self.savepoints[at].1);
         self.savepoints.truncate(at + 1);
         self.failed = false;
         Ok(())

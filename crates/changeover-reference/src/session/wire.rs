@@ -1,7 +1,9 @@
 //! A client's socket: messages in, messages out. Blocking, as each session has a thread of its own.
 
+use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
@@ -12,6 +14,31 @@ use crate::sql::SqlError;
 
 /// Bytes of output that are sent without waiting for the end of the answer.
 pub(super) const ENOUGH: usize = 64 * 1024;
+
+thread_local! {
+    static DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread reads a client's bytes just now: a panic then is the client's mistake, not ours.
+pub(crate) fn is_decoding() -> bool {
+    DECODING.get()
+}
+
+/// The decoder panics on some messages whose length does not fit their content.
+fn decode(
+    input: &mut BytesMut,
+    context: &DecodeContext,
+) -> Result<Option<PgWireFrontendMessage>, String> {
+    DECODING.set(true);
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        PgWireFrontendMessage::decode(input, context)
+    }));
+    DECODING.set(false);
+    match result {
+        Ok(decoded) => decoded.map_err(|error| error.to_string()),
+        Err(_) => Err("a message whose length does not fit its content".to_owned()),
+    }
+}
 
 /// What came from the client.
 pub(super) enum Incoming {
@@ -57,10 +84,10 @@ impl Wire {
     pub(super) fn receive(&mut self, idle: Option<Duration>) -> io::Result<Incoming> {
         let deadline = idle.map(|idle| Instant::now() + idle);
         loop {
-            match PgWireFrontendMessage::decode(&mut self.input, &self.context) {
+            match decode(&mut self.input, &self.context) {
                 Ok(Some(message)) => return Ok(Incoming::Message(message)),
                 Ok(None) => {}
-                Err(error) => return Ok(Incoming::Garbage(error.to_string())),
+                Err(error) => return Ok(Incoming::Garbage(error)),
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
@@ -77,7 +104,9 @@ impl Wire {
                 Ok(0) => return Ok(Incoming::Closed),
                 Ok(_) => {}
                 Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {}
+                    io::ErrorKind::Interrupted
+                    | io::ErrorKind::WouldBlock
+                    | io::ErrorKind::TimedOut => {}
                     _ => return Err(error),
                 },
             }

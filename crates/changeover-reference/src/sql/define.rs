@@ -3,8 +3,8 @@
 //! SQLite lets any value into any column; the checks written here make a wrong value the error that PostgreSQL gives.
 
 use sqlparser::ast::{
-    AlterTable, AlterTableOperation, ColumnDef, ColumnOption, CreateIndex, CreateTable, CreateView, Expr, Ident, ObjectName,
-    RenameTableNameKind, TableConstraint,
+    AlterTable, AlterTableOperation, ColumnDef, ColumnOption, CreateIndex, CreateTable, CreateView,
+    Expr, Ident, ObjectName, RenameTableNameKind, TableConstraint,
 };
 
 use super::SqlError;
@@ -34,24 +34,41 @@ pub(crate) struct Condition {
 }
 
 fn step(sql: String) -> Step {
-    Step { sql, condition: None }
+    Step {
+        sql,
+        condition: None,
+    }
 }
 
 fn new_name(name: &ObjectName) -> Result<String, SqlError> {
     let reserved = || SqlError::new("42939", format!("the name {name} is reserved"));
     let plain = relation_name(name).map_err(|_| reserved())?;
-    if plain.starts_with(INTERNAL) { Err(reserved()) } else { Ok(plain) }
+    if plain.starts_with(INTERNAL) {
+        Err(reserved())
+    } else {
+        Ok(plain)
+    }
 }
 
 pub(super) fn create_table(table: CreateTable) -> Result<Vec<Step>, SqlError> {
     if table.temporary {
         return Err(SqlError::unsupported("a temporary table"));
     }
-    if table.query.is_some() || table.like.is_some() || table.without_rowid || table.strict || table.inherits.is_some() {
-        return Err(SqlError::unsupported("CREATE TABLE other than from a list of columns"));
+    if table.query.is_some()
+        || table.like.is_some()
+        || table.without_rowid
+        || table.strict
+        || table.inherits.is_some()
+    {
+        return Err(SqlError::unsupported(
+            "CREATE TABLE other than from a list of columns",
+        ));
     }
     if table.columns.len() > MAX_COLUMNS {
-        return Err(SqlError::new("54011", format!("tables can have at most {MAX_COLUMNS} columns")));
+        return Err(SqlError::new(
+            "54011",
+            format!("tables can have at most {MAX_COLUMNS} columns"),
+        ));
     }
     if table.columns.is_empty() {
         return Err(SqlError::unsupported("a table without columns"));
@@ -61,7 +78,14 @@ pub(super) fn create_table(table: CreateTable) -> Result<Vec<Step>, SqlError> {
     let mut constraints = Vec::new();
     for mut constraint in table.constraints {
         if let TableConstraint::PrimaryKey(key) = &constraint {
-            keys.extend(key.columns.iter().map(|column| column.column.expr.to_string().trim_matches('"').to_ascii_lowercase()));
+            keys.extend(key.columns.iter().map(|column| {
+                column
+                    .column
+                    .expr
+                    .to_string()
+                    .trim_matches('"')
+                    .to_ascii_lowercase()
+            }));
         }
         if matches!(constraint, TableConstraint::Index(_)) {
             return Err(SqlError::unsupported("an index inside CREATE TABLE"));
@@ -80,7 +104,11 @@ pub(super) fn create_table(table: CreateTable) -> Result<Vec<Step>, SqlError> {
     parts.extend(constraints);
     Ok(vec![Step {
         sql: format!("CREATE TABLE {} ({})", quote(&name), parts.join(", ")),
-        condition: table.if_not_exists.then_some(Condition { kind: "table", name, if_exists: false }),
+        condition: table.if_not_exists.then_some(Condition {
+            kind: "table",
+            name,
+            if_exists: false,
+        }),
     }])
 }
 
@@ -88,7 +116,10 @@ pub(super) fn create_table(table: CreateTable) -> Result<Vec<Step>, SqlError> {
 fn column(definition: ColumnDef, in_key: bool) -> Result<String, SqlError> {
     let name = fold(&definition.name);
     if name.starts_with(INTERNAL) || name == "_rowid_" {
-        return Err(SqlError::new("42939", format!("the name {name} is reserved")));
+        return Err(SqlError::new(
+            "42939",
+            format!("the name {name} is reserved"),
+        ));
     }
     let type_name = definition.data_type.to_string().to_ascii_lowercase();
     let pg_type = PgType::from_sql(&definition.data_type)?;
@@ -97,12 +128,20 @@ fn column(definition: ColumnDef, in_key: bool) -> Result<String, SqlError> {
     let mut not_null = in_key;
     let mut rest = String::new();
     for option in definition.options {
-        let named = option.name.as_ref().map(|name| format!("CONSTRAINT {} ", quote(&fold(name)))).unwrap_or_default();
+        let named = option
+            .name
+            .as_ref()
+            .map(|name| format!("CONSTRAINT {} ", quote(&fold(name))))
+            .unwrap_or_default();
         match option.option {
             ColumnOption::Null => {}
             ColumnOption::NotNull => not_null = true,
             ColumnOption::PrimaryKey(_) => primary = true,
-            ColumnOption::Generated { generation_expr: None, .. } | ColumnOption::Identity(_) => serial = true,
+            ColumnOption::Generated {
+                generation_expr: None,
+                ..
+            }
+            | ColumnOption::Identity(_) => serial = true,
             ColumnOption::Default(mut expr) => {
                 rewrite(&mut expr)?;
                 rest.push_str(&format!(" DEFAULT ({expr})"));
@@ -112,16 +151,24 @@ fn column(definition: ColumnDef, in_key: bool) -> Result<String, SqlError> {
                 rewrite(&mut other)?;
                 rest.push_str(&format!(" {named}{other}"));
             }
-            other => return Err(SqlError::unsupported(format_args!("the column option {other}"))),
+            other => {
+                return Err(SqlError::unsupported(format_args!(
+                    "the column option {other}"
+                )));
+            }
         }
     }
     let quoted = quote(&name);
     if serial {
         if !primary {
-            return Err(SqlError::unsupported("a SERIAL or identity column that is not the primary key by itself"));
+            return Err(SqlError::unsupported(
+                "a SERIAL or identity column that is not the primary key by itself",
+            ));
         }
         // The rowid itself; AUTOINCREMENT, so that a number once seen is never given again.
-        return Ok(format!("{quoted} INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL{rest}"));
+        return Ok(format!(
+            "{quoted} INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL{rest}"
+        ));
     }
     let mut sql = format!("{quoted} {}", pg_type.declared());
     if primary || not_null {
@@ -131,23 +178,46 @@ fn column(definition: ColumnDef, in_key: bool) -> Result<String, SqlError> {
         sql.push_str(" PRIMARY KEY");
     }
     sql.push_str(&rest);
-    let check = |prefix: &str, condition: String| format!(" CONSTRAINT {} CHECK ({condition})", quote(&format!("{prefix}{name}")));
+    let check = |prefix: &str, condition: String| {
+        format!(
+            " CONSTRAINT {} CHECK ({condition})",
+            quote(&format!("{prefix}{name}"))
+        )
+    };
     match pg_type {
         PgType::Int2 | PgType::Int4 | PgType::Int8 => {
-            sql.push_str(&check(TYPE_CHECK, format!("typeof({quoted}) IN ('integer', 'null')")));
+            sql.push_str(&check(
+                TYPE_CHECK,
+                format!("typeof({quoted}) IN ('integer', 'null')"),
+            ));
         }
         PgType::Bool => sql.push_str(&check(TYPE_CHECK, format!("{quoted} IN (0, 1)"))),
         PgType::Float4 | PgType::Float8 => {
-            sql.push_str(&check(TYPE_CHECK, format!("typeof({quoted}) IN ('real', 'integer', 'null')")));
+            sql.push_str(&check(
+                TYPE_CHECK,
+                format!("typeof({quoted}) IN ('real', 'integer', 'null')"),
+            ));
         }
         PgType::Text | PgType::Varchar => {
-            sql.push_str(&check(TYPE_CHECK, format!("typeof({quoted}) IN ('text', 'null')")));
+            sql.push_str(&check(
+                TYPE_CHECK,
+                format!("typeof({quoted}) IN ('text', 'null')"),
+            ));
         }
-        PgType::Bytea => sql.push_str(&check(TYPE_CHECK, format!("typeof({quoted}) IN ('blob', 'null')"))),
+        PgType::Bytea => sql.push_str(&check(
+            TYPE_CHECK,
+            format!("typeof({quoted}) IN ('blob', 'null')"),
+        )),
     }
     match pg_type {
-        PgType::Int2 => sql.push_str(&check(RANGE_CHECK, format!("{quoted} BETWEEN {} AND {}", i16::MIN, i16::MAX))),
-        PgType::Int4 => sql.push_str(&check(RANGE_CHECK, format!("{quoted} BETWEEN {} AND {}", i32::MIN, i32::MAX))),
+        PgType::Int2 => sql.push_str(&check(
+            RANGE_CHECK,
+            format!("{quoted} BETWEEN {} AND {}", i16::MIN, i16::MAX),
+        )),
+        PgType::Int4 => sql.push_str(&check(
+            RANGE_CHECK,
+            format!("{quoted} BETWEEN {} AND {}", i32::MIN, i32::MAX),
+        )),
         _ => {}
     }
     Ok(sql)
@@ -169,7 +239,15 @@ pub(super) fn create_index(mut index: CreateIndex) -> Result<Vec<Step>, SqlError
         None => {
             let words: String = columns
                 .iter()
-                .map(|column| format!("{}_", column.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect::<String>()))
+                .map(|column| {
+                    format!(
+                        "{}_",
+                        column
+                            .chars()
+                            .filter(|c| c.is_alphanumeric() || *c == '_')
+                            .collect::<String>()
+                    )
+                })
                 .collect();
             format!("{table}_{words}idx")
         }
@@ -183,8 +261,17 @@ pub(super) fn create_index(mut index: CreateIndex) -> Result<Vec<Step>, SqlError
     };
     let unique = if index.unique { "UNIQUE " } else { "" };
     Ok(vec![Step {
-        sql: format!("CREATE {unique}INDEX {} ON {} ({}){predicate}", quote(&name), quote(&table), columns.join(", ")),
-        condition: index.if_not_exists.then_some(Condition { kind: "index", name, if_exists: false }),
+        sql: format!(
+            "CREATE {unique}INDEX {} ON {} ({}){predicate}",
+            quote(&name),
+            quote(&table),
+            columns.join(", ")
+        ),
+        condition: index.if_not_exists.then_some(Condition {
+            kind: "index",
+            name,
+            if_exists: false,
+        }),
     }])
 }
 
@@ -197,42 +284,82 @@ pub(super) fn create_view(mut view: CreateView) -> Result<Vec<Step>, SqlError> {
     if seen.parameters > 0 {
         return Err(SqlError::new("42P02", "a view cannot have parameters"));
     }
-    let columns: Vec<String> = view.columns.iter().map(|column| quote(&fold(&column.name))).collect();
-    let columns = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
+    let columns: Vec<String> = view
+        .columns
+        .iter()
+        .map(|column| quote(&fold(&column.name)))
+        .collect();
+    let columns = if columns.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", columns.join(", "))
+    };
     let mut steps = Vec::new();
     if view.or_replace {
         steps.push(Step {
             sql: format!("DROP VIEW {}", quote(&name)),
-            condition: Some(Condition { kind: "view", name: name.clone(), if_exists: true }),
+            condition: Some(Condition {
+                kind: "view",
+                name: name.clone(),
+                if_exists: true,
+            }),
         });
     }
     steps.push(Step {
         sql: format!("CREATE VIEW {}{columns} AS {}", quote(&name), view.query),
-        condition: view.if_not_exists.then_some(Condition { kind: "view", name, if_exists: false }),
+        condition: view.if_not_exists.then_some(Condition {
+            kind: "view",
+            name,
+            if_exists: false,
+        }),
     });
     Ok(steps)
 }
 
 pub(super) fn alter_table(table: AlterTable) -> Result<Vec<Step>, SqlError> {
     let name = relation_name(&table.name)?;
-    let condition = table.if_exists.then(|| Condition { kind: "table", name: name.clone(), if_exists: true });
+    let condition = table.if_exists.then(|| Condition {
+        kind: "table",
+        name: name.clone(),
+        if_exists: true,
+    });
     let mut steps = Vec::new();
     let mut push = |what: String| {
-        steps.push(Step { sql: format!("ALTER TABLE {} {what}", quote(&name)), condition: condition.clone() });
+        steps.push(Step {
+            sql: format!("ALTER TABLE {} {what}", quote(&name)),
+            condition: condition.clone(),
+        });
     };
     let ident = |ident: &Ident| quote(&fold(ident));
     for operation in table.operations {
         match operation {
-            AlterTableOperation::RenameTable { table_name: RenameTableNameKind::To(to) } => {
+            AlterTableOperation::RenameTable {
+                table_name: RenameTableNameKind::To(to),
+            } => {
                 push(format!("RENAME TO {}", quote(&new_name(&to)?)));
             }
-            AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
-                push(format!("RENAME COLUMN {} TO {}", ident(&old_column_name), ident(&new_column_name)));
+            AlterTableOperation::RenameColumn {
+                old_column_name,
+                new_column_name,
+            } => {
+                push(format!(
+                    "RENAME COLUMN {} TO {}",
+                    ident(&old_column_name),
+                    ident(&new_column_name)
+                ));
             }
-            AlterTableOperation::AddColumn { if_not_exists: false, column_def, .. } => {
+            AlterTableOperation::AddColumn {
+                if_not_exists: false,
+                column_def,
+                ..
+            } => {
                 push(format!("ADD COLUMN {}", column(column_def, false)?));
             }
-            AlterTableOperation::DropColumn { column_names, if_exists: false, .. } => {
+            AlterTableOperation::DropColumn {
+                column_names,
+                if_exists: false,
+                ..
+            } => {
                 for name in &column_names {
                     push(format!("DROP COLUMN {}", ident(name)));
                 }
@@ -243,7 +370,11 @@ pub(super) fn alter_table(table: AlterTable) -> Result<Vec<Step>, SqlError> {
     Ok(steps)
 }
 
-pub(super) fn drop(word: &'static str, if_exists: bool, names: &[ObjectName]) -> Result<Vec<Step>, SqlError> {
+pub(super) fn drop(
+    word: &'static str,
+    if_exists: bool,
+    names: &[ObjectName],
+) -> Result<Vec<Step>, SqlError> {
     let kind = match word {
         "TABLE" => "table",
         "VIEW" => "view",
@@ -255,10 +386,20 @@ pub(super) fn drop(word: &'static str, if_exists: bool, names: &[ObjectName]) ->
             let sql = format!("DROP {word} {}", relation(name)?);
             let plain = relation_name(name)?;
             if plain.starts_with(INTERNAL) {
-                return Err(SqlError::new("42501", format!("{name} belongs to the system")));
+                return Err(SqlError::new(
+                    "42501",
+                    format!("{name} belongs to the system"),
+                ));
             }
-            let condition = if_exists.then_some(Condition { kind, name: plain, if_exists: true });
-            Ok(Step { condition, ..step(sql) })
+            let condition = if_exists.then_some(Condition {
+                kind,
+                name: plain,
+                if_exists: true,
+            });
+            Ok(Step {
+                condition,
+                ..step(sql)
+            })
         })
         .collect()
 }

@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    CastKind, ConflictTarget, Expr, FunctionArg, FunctionArguments, Ident, Insert, LimitClause, ObjectName, ObjectNamePart,
-    OnInsert, Query, SetExpr, Statement, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
+    CastKind, ConflictTarget, Expr, FunctionArg, FunctionArguments, Ident, Insert, LimitClause,
+    ObjectName, ObjectNamePart, OnInsert, Query, SetExpr, Statement, TableFactor, Value,
+    ValueWithSpan, VisitMut, VisitorMut,
 };
 
 use super::SqlError;
@@ -35,7 +36,11 @@ pub(crate) fn rewrite(node: &mut impl VisitMut) -> Result<Seen, SqlError> {
 
 /// An identifier as PostgreSQL reads it: lower case unless quoted.
 pub(crate) fn fold(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() }
+    if ident.quote_style.is_some() {
+        ident.value.clone()
+    } else {
+        ident.value.to_ascii_lowercase()
+    }
 }
 
 /// The name of a table, view or index, quoted for SQLite.
@@ -45,21 +50,37 @@ pub(crate) fn relation(name: &ObjectName) -> Result<String, SqlError> {
 
 /// The same without quotes. Names of our own and of SQLite do not exist for users.
 pub(crate) fn relation_name(name: &ObjectName) -> Result<String, SqlError> {
-    let parts: Option<Vec<String>> = name.0.iter().map(|part| part.as_ident().map(fold)).collect();
+    let parts: Option<Vec<String>> = name
+        .0
+        .iter()
+        .map(|part| part.as_ident().map(fold))
+        .collect();
     let parts = parts.ok_or_else(|| SqlError::unsupported(name))?;
-    let missing = || SqlError::new("42P01", format!("relation \"{}\" does not exist", parts.join(".")));
+    let missing = || {
+        SqlError::new(
+            "42P01",
+            format!("relation \"{}\" does not exist", parts.join(".")),
+        )
+    };
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let plain = match parts.as_slice() {
         ["information_schema", "tables"] => return Ok("__changeover_is_tables".to_owned()),
         ["information_schema", "columns"] => return Ok("__changeover_is_columns".to_owned()),
-        ["pg_catalog", "pg_tables"] | ["pg_tables"] => return Ok("__changeover_pg_tables".to_owned()),
+        ["pg_catalog", "pg_tables"] | ["pg_tables"] => {
+            return Ok("__changeover_pg_tables".to_owned());
+        }
         ["pg_catalog", "pg_views"] | ["pg_views"] => return Ok("__changeover_pg_views".to_owned()),
-        ["pg_catalog", "pg_indexes"] | ["pg_indexes"] => return Ok("__changeover_pg_indexes".to_owned()),
+        ["pg_catalog", "pg_indexes"] | ["pg_indexes"] => {
+            return Ok("__changeover_pg_indexes".to_owned());
+        }
         [name] | ["public", name] | ["changeover", "public", name] => *name,
         _ => return Err(missing()),
     };
     let lower = plain.to_ascii_lowercase();
-    if ["sqlite_", "pragma_", INTERNAL].iter().any(|reserved| lower.starts_with(reserved)) {
+    if ["sqlite_", "pragma_", INTERNAL]
+        .iter()
+        .any(|reserved| lower.starts_with(reserved))
+    {
         return Err(missing());
     }
     Ok(plain.to_owned())
@@ -90,19 +111,35 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<SqlError> {
-        if let TableFactor::Table { name, alias, args: Some(args), .. } = factor {
+        if let TableFactor::Table {
+            name,
+            alias,
+            args: Some(args),
+            ..
+        } = factor
+        {
             if name.to_string() != "\"generate_series\"" {
-                return ControlFlow::Break(SqlError::unsupported(format_args!("the table function {name}")));
+                return ControlFlow::Break(SqlError::unsupported(format_args!(
+                    "the table function {name}"
+                )));
             }
             let args: Vec<String> = args.args.iter().map(ToString::to_string).collect();
             let (start, stop, step) = match args.as_slice() {
                 [start, stop] => (start, stop, "1"),
                 [start, stop, step] => (start, stop, step.as_str()),
-                _ => return ControlFlow::Break(SqlError::new("42883", "generate_series takes two or three arguments")),
+                _ => {
+                    return ControlFlow::Break(SqlError::new(
+                        "42883",
+                        "generate_series takes two or three arguments",
+                    ));
+                }
             };
             let (table, column) = match alias.take() {
                 Some(alias) => {
-                    let column = alias.columns.first().map_or_else(|| alias.name.clone(), |column| column.name.clone());
+                    let column = alias
+                        .columns
+                        .first()
+                        .map_or_else(|| alias.name.clone(), |column| column.name.clone());
                     (alias.name, column)
                 }
                 None => (Ident::new("generate_series"), Ident::new("generate_series")),
@@ -131,10 +168,19 @@ impl VisitorMut for Rewriter {
                 Some(LimitClause::LimitOffset { offset, .. }) => offset,
                 _ => None,
             };
-            query.limit_clause = Some(LimitClause::LimitOffset { limit: Some(quantity), offset, limit_by: Vec::new() });
+            query.limit_clause = Some(LimitClause::LimitOffset {
+                limit: Some(quantity),
+                offset,
+                limit_by: Vec::new(),
+            });
         }
         // SQLite has no OFFSET without LIMIT.
-        if let Some(LimitClause::LimitOffset { limit: limit @ None, offset: Some(_), .. }) = &mut query.limit_clause {
+        if let Some(LimitClause::LimitOffset {
+            limit: limit @ None,
+            offset: Some(_),
+            ..
+        }) = &mut query.limit_clause
+        {
             *limit = Some(raw("-1".to_owned()));
         }
         ControlFlow::Continue(())
@@ -142,7 +188,9 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_statement(&mut self, statement: &mut Statement) -> ControlFlow<SqlError> {
         match statement {
-            Statement::Insert(insert) => settle_conflict(insert).map_or_else(ControlFlow::Break, ControlFlow::Continue),
+            Statement::Insert(insert) => {
+                settle_conflict(insert).map_or_else(ControlFlow::Break, ControlFlow::Continue)
+            }
             _ => ControlFlow::Continue(()),
         }
     }
@@ -150,8 +198,13 @@ impl VisitorMut for Rewriter {
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
         if let Expr::Function(function) = expr {
             let name = function.name.to_string().to_ascii_lowercase();
-            if name.trim_matches('"').starts_with(INTERNAL) || name.trim_matches('"').starts_with("load_extension") {
-                return ControlFlow::Break(SqlError::new("42883", format!("function {name} does not exist")));
+            if name.trim_matches('"').starts_with(INTERNAL)
+                || name.trim_matches('"').starts_with("load_extension")
+            {
+                return ControlFlow::Break(SqlError::new(
+                    "42883",
+                    format!("function {name} does not exist"),
+                ));
             }
         }
         ControlFlow::Continue(())
@@ -169,18 +222,26 @@ impl VisitorMut for Rewriter {
     fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> ControlFlow<SqlError> {
         let replacement = match &value.value {
             Value::Placeholder(name) => {
-                let Some(number) = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok()) else {
-                    return ControlFlow::Break(SqlError::syntax(format!("`{name}` is no parameter")));
+                let Some(number) = name
+                    .strip_prefix('$')
+                    .and_then(|number| number.parse::<usize>().ok())
+                else {
+                    return ControlFlow::Break(SqlError::syntax(format!(
+                        "`{name}` is no parameter"
+                    )));
                 };
                 if number == 0 || number > 32_000 {
-                    return ControlFlow::Break(SqlError::new("42P02", format!("there is no parameter ${number}")));
+                    return ControlFlow::Break(SqlError::new(
+                        "42P02",
+                        format!("there is no parameter ${number}"),
+                    ));
                 }
                 self.seen.parameters = self.seen.parameters.max(number);
                 Value::Placeholder(format!("?{number}"))
             }
-            Value::EscapedStringLiteral(text) | Value::NationalStringLiteral(text) | Value::UnicodeStringLiteral(text) => {
-                literal(text.clone())
-            }
+            Value::EscapedStringLiteral(text)
+            | Value::NationalStringLiteral(text)
+            | Value::UnicodeStringLiteral(text) => literal(text.clone()),
             Value::DollarQuotedString(text) => literal(text.value.clone()),
             Value::SingleQuotedString(text) if text.contains('\'') => literal(text.clone()),
             _ => return ControlFlow::Continue(()),
@@ -200,7 +261,10 @@ fn settle_conflict(insert: &mut Insert) -> Result<(), SqlError> {
     match &insert.on {
         None => return Ok(()),
         Some(OnInsert::OnConflict(conflict)) => {
-            if matches!(conflict.conflict_target, Some(ConflictTarget::OnConstraint(_))) {
+            if matches!(
+                conflict.conflict_target,
+                Some(ConflictTarget::OnConstraint(_))
+            ) {
                 return Err(SqlError::unsupported("ON CONFLICT ON CONSTRAINT"));
             }
         }
@@ -217,7 +281,11 @@ fn settle_conflict(insert: &mut Insert) -> Result<(), SqlError> {
 }
 
 fn raw_ident(sql: String) -> Ident {
-    Ident { value: sql, quote_style: None, span: sqlparser::tokenizer::Span::empty() }
+    Ident {
+        value: sql,
+        quote_style: None,
+        span: sqlparser::tokenizer::Span::empty(),
+    }
 }
 
 /// A piece of SQL that is printed as it stands.
@@ -227,14 +295,35 @@ fn raw(sql: String) -> Expr {
 
 fn replace(expr: &Expr) -> Result<Option<Expr>, SqlError> {
     Ok(Some(match expr {
-        Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, .. } => raw(cast(expr, data_type)?),
-        Expr::ILike { negated, any: false, expr, pattern, escape_char } => {
+        Expr::Cast {
+            kind: CastKind::Cast | CastKind::DoubleColon,
+            expr,
+            data_type,
+            ..
+        } => raw(cast(expr, data_type)?),
+        Expr::ILike {
+            negated,
+            any: false,
+            expr,
+            pattern,
+            escape_char,
+        } => {
             let not = if *negated { "NOT " } else { "" };
-            let escape = escape_char.as_ref().map(|escape| format!(" ESCAPE {escape}")).unwrap_or_default();
+            let escape = escape_char
+                .as_ref()
+                .map(|escape| format!(" ESCAPE {escape}"))
+                .unwrap_or_default();
             raw(format!("lower({expr}) {not}LIKE lower({pattern}){escape}"))
         }
-        Expr::Substring { expr, substring_from, substring_for, .. } => {
-            let from = substring_from.as_ref().map_or_else(|| "1".to_owned(), ToString::to_string);
+        Expr::Substring {
+            expr,
+            substring_from,
+            substring_for,
+            ..
+        } => {
+            let from = substring_from
+                .as_ref()
+                .map_or_else(|| "1".to_owned(), ToString::to_string);
             match substring_for {
                 Some(count) => raw(format!("substr({expr}, {from}, {count})")),
                 None => raw(format!("substr({expr}, {from})")),
@@ -248,20 +337,38 @@ fn replace(expr: &Expr) -> Result<Option<Expr>, SqlError> {
             raw(cast(&text, &typed.data_type)?)
         }
         Expr::Function(function) => {
-            let name = function.name.to_string().to_ascii_lowercase().replace('"', "");
+            let name = function
+                .name
+                .to_string()
+                .to_ascii_lowercase()
+                .replace('"', "");
             let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
             if matches!(function.args, FunctionArguments::None) {
                 return Ok(match name {
-                    "current_user" | "session_user" | "user" | "current_catalog" => Some(raw("'changeover'".to_owned())),
+                    "current_user" | "session_user" | "user" | "current_catalog" => {
+                        Some(raw("'changeover'".to_owned()))
+                    }
                     "current_schema" => Some(raw("'public'".to_owned())),
-                    "current_timestamp" | "localtimestamp" => Some(raw("__changeover_now()".to_owned())),
+                    "current_timestamp" | "localtimestamp" => {
+                        Some(raw("__changeover_now()".to_owned()))
+                    }
                     _ => None,
                 });
             }
-            let FunctionArguments::List(list) = &function.args else { return Ok(None) };
-            let arguments = || list.args.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let FunctionArguments::List(list) = &function.args else {
+                return Ok(None);
+            };
+            let arguments = || {
+                list.args
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
             match name {
-                "now" | "clock_timestamp" | "transaction_timestamp" | "statement_timestamp" if list.args.is_empty() => {
+                "now" | "clock_timestamp" | "transaction_timestamp" | "statement_timestamp"
+                    if list.args.is_empty() =>
+                {
                     raw("__changeover_now()".to_owned())
                 }
                 "random" if list.args.is_empty() => raw("__changeover_random()".to_owned()),
@@ -273,9 +380,15 @@ fn replace(expr: &Expr) -> Result<Option<Expr>, SqlError> {
                 "bool_and" | "every" => raw(format!("min({})", arguments())),
                 "bool_or" => raw(format!("max({})", arguments())),
                 "min" | "max" if list.args.len() > 1 => {
-                    return Err(SqlError::new("42883", format!("function {name} takes one argument")));
+                    return Err(SqlError::new(
+                        "42883",
+                        format!("function {name} takes one argument"),
+                    ));
                 }
-                _ if function.name.0.len() > 1 && list.clauses.is_empty() && function.over.is_none() => {
+                _ if function.name.0.len() > 1
+                    && list.clauses.is_empty()
+                    && function.over.is_none() =>
+                {
                     raw(format!("{name}({})", arguments()))
                 }
                 _ => return Ok(None),
@@ -299,7 +412,9 @@ fn cast(expr: &Expr, data_type: &sqlparser::ast::DataType) -> Result<String, Sql
 
 /// The expressions that a function is called with.
 pub(crate) fn arguments(function: &sqlparser::ast::Function) -> Vec<&Expr> {
-    let FunctionArguments::List(list) = &function.args else { return Vec::new() };
+    let FunctionArguments::List(list) = &function.args else {
+        return Vec::new();
+    };
     list.args
         .iter()
         .filter_map(|argument| match argument {
@@ -321,17 +436,32 @@ mod tests {
 
     #[test]
     fn postgres_becomes_sqlite() {
-        assert_eq!(sql("SELECT $1::int + 1"), "SELECT __changeover_int4(?1) + 1");
+        assert_eq!(
+            sql("SELECT $1::int + 1"),
+            "SELECT __changeover_int4(?1) + 1"
+        );
         assert_eq!(sql("SELECT Foo FROM public.T"), "SELECT foo FROM \"t\"");
-        assert_eq!(sql("SELECT * FROM t OFFSET 3"), "SELECT * FROM \"t\" LIMIT -1 OFFSET 3");
+        assert_eq!(
+            sql("SELECT * FROM t OFFSET 3"),
+            "SELECT * FROM \"t\" LIMIT -1 OFFSET 3"
+        );
         assert_eq!(sql("SELECT E'a\\nb', $$x$$"), "SELECT 'a\nb', 'x'");
         assert_eq!(sql("SELECT 'it''s'"), "SELECT 'it''s'");
-        assert_eq!(sql("SELECT a ILIKE 'X%' FROM t"), "SELECT lower(a) LIKE lower('X%') FROM \"t\"");
-        assert_eq!(sql("SELECT now(), greatest(1, 2)"), "SELECT __changeover_now(), max(1, 2)");
-        assert_eq!(sql("SELECT __changeover_effect(1)"), "function __changeover_effect does not exist");
         assert_eq!(
-            sql("INSERT INTO t SELECT 1 ON CONFLICT DO NOTHING"),
-            "INSERT INTO \"t\" SELECT 1 WHERE true ON CONFLICT DO NOTHING"
+            sql("SELECT a ILIKE 'X%' FROM t"),
+            "SELECT lower(a) LIKE lower('X%') FROM \"t\""
+        );
+        assert_eq!(
+            sql("SELECT now(), greatest(1, 2)"),
+            "SELECT __changeover_now(), max(1, 2)"
+        );
+        assert_eq!(
+            sql("SELECT __changeover_effect(1)"),
+            "function __changeover_effect does not exist"
+        );
+        assert_eq!(
+            sql("INSERT INTO t SELECT a FROM u ON CONFLICT DO NOTHING"),
+            "INSERT INTO \"t\" SELECT a FROM \"u\" WHERE true ON CONFLICT DO NOTHING"
         );
     }
 }

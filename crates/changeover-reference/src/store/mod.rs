@@ -26,12 +26,26 @@ pub(crate) enum Value {
 /// key and cannot depend on what an expression would give elsewhere.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Effect {
-    Insert { table: String, rowid: i64, row: Vec<Value> },
+    Insert {
+        table: String,
+        rowid: i64,
+        row: Vec<Value>,
+    },
     /// `old` differs from `rowid` when the statement changed a key that is the rowid's other name.
-    Update { table: String, old: i64, rowid: i64, row: Vec<Value> },
-    Delete { table: String, rowid: i64 },
+    Update {
+        table: String,
+        old: i64,
+        rowid: i64,
+        row: Vec<Value>,
+    },
+    Delete {
+        table: String,
+        rowid: i64,
+    },
     /// A statement of data definition, translated; never one that changes rows.
-    Ddl { statement: String },
+    Ddl {
+        statement: String,
+    },
 }
 
 /// What one committed transaction left in the log.
@@ -126,7 +140,12 @@ pub(crate) trait MetadataStore: Send {
     ///
     /// # Errors
     /// [`StoreError::Unknown`] if the outcome cannot be known; with any other error nothing was written.
-    fn append(&mut self, token: Token, upper: u64, effects: &[Effect]) -> Result<Appended, StoreError>;
+    fn append(
+        &mut self,
+        token: Token,
+        upper: u64,
+        effects: &[Effect],
+    ) -> Result<Appended, StoreError>;
 
     /// The records after `position`, at most `limit`, in order and without holes.
     fn read(&mut self, position: u64, limit: usize) -> Result<Vec<Record>, StoreError>;
@@ -146,7 +165,10 @@ pub enum StoreAddress {
 }
 
 impl StoreAddress {
-    pub(crate) fn open(&self, release: &'static Release) -> Result<Box<dyn MetadataStore>, StoreError> {
+    pub(crate) fn open(
+        &self,
+        release: &'static Release,
+    ) -> Result<Box<dyn MetadataStore>, StoreError> {
         match self {
             Self::Sqlite(path) => Ok(Box::new(sqlite::SqliteStore::open(path, release)?)),
         }
@@ -168,7 +190,9 @@ impl FromStr for StoreAddress {
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
             Some(("sqlite", _)) => Err("the path after `sqlite:` is missing".to_owned()),
-            _ => Err(format!("`{text}` is no metadata store this release knows; give `sqlite:PATH`")),
+            _ => Err(format!(
+                "`{text}` is no metadata store this release knows; give `sqlite:PATH`"
+            )),
         }
     }
 }
@@ -184,8 +208,15 @@ pub(crate) enum StoreError {
         "the metadata store {store} has format `{found}`, which is newer than `{own}`, the format of {version}; \
          start a release that writes `{found}`"
     )]
-    Newer { store: String, found: String, own: &'static str, version: &'static str },
-    #[error("the metadata store {store} is damaged: {cause}; restore it from a backup or start with a new one")]
+    Newer {
+        store: String,
+        found: String,
+        own: &'static str,
+        version: &'static str,
+    },
+    #[error(
+        "the metadata store {store} is damaged: {cause}; restore it from a backup or start with a new one"
+    )]
     Damaged { store: String, cause: String },
     #[error("the metadata store {store} did not do its work: {cause}")]
     Failed { store: String, cause: String },
@@ -202,7 +233,12 @@ mod tests {
         let address: StoreAddress = "sqlite:/tmp/a b.db".parse().unwrap();
         assert_eq!(address.to_string(), "sqlite:/tmp/a b.db");
         assert!("sqlite:".parse::<StoreAddress>().is_err());
-        assert!("mysql://x".parse::<StoreAddress>().unwrap_err().contains("sqlite:PATH"));
+        assert!(
+            "mysql://x"
+                .parse::<StoreAddress>()
+                .unwrap_err()
+                .contains("sqlite:PATH")
+        );
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 
 use super::format::{self, Part};
 use super::{Appended, Effect, Fence, MetadataStore, Migration, Record, Role, StoreError, Token};
@@ -42,19 +44,35 @@ impl SqliteStore {
         let name = path.display().to_string();
         let unreachable = |cause: rusqlite::Error| classify(&name, cause, true);
         let mut connection = Connection::open(path).map_err(unreachable)?;
-        connection.busy_handler(Some(wait_a_little)).map_err(unreachable)?;
+        connection
+            .busy_handler(Some(wait_a_little))
+            .map_err(unreachable)?;
         connection.set_prepared_statement_cache_capacity(64);
-        let mut store = Self { connection, release, name };
+        let mut store = Self {
+            connection,
+            release,
+            name,
+        };
         store.check()?;
-        store.connection.pragma_update(None, "synchronous", "NORMAL").map_err(|e| store.failed(e))?;
-        store.connection.pragma_update(None, "wal_autocheckpoint", WAL_BACKSTOP).map_err(|e| store.failed(e))?;
+        store
+            .connection
+            .pragma_update(None, "synchronous", "NORMAL")
+            .map_err(|e| store.failed(e))?;
+        store
+            .connection
+            .pragma_update(None, "wal_autocheckpoint", WAL_BACKSTOP)
+            .map_err(|e| store.failed(e))?;
         Ok(store)
     }
 
-    /// Refuses what is not a store of this or an older format; makes an empty file one.
+    /// Refuses what is not a store; makes an empty file one. The format is looked at when a process begins, as a
+    /// generation that is fenced is that first of all, whatever the format.
     fn check(&mut self) -> Result<(), StoreError> {
         let unreachable = |e: rusqlite::Error| classify(&self.name, e, true);
-        let id: i32 = self.connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(unreachable)?;
+        let id: i32 = self
+            .connection
+            .pragma_query_value(None, "application_id", |row| row.get(0))
+            .map_err(unreachable)?;
         let tables: i64 = self
             .connection
             .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
@@ -68,15 +86,19 @@ impl SqliteStore {
                 cause: "it is a SQLite file of another product".to_owned(),
             });
         }
-        self.format(&self.connection).map(drop)
+        Ok(())
     }
 
     fn initialise(&mut self) -> Result<(), StoreError> {
         let name = self.name.clone();
         let unreachable = |e: rusqlite::Error| classify(&name, e, true);
-        self.connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(unreachable)?;
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(unreachable)?;
+        self.connection
+            .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+            .map_err(unreachable)?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(unreachable)?;
         // Two first processes may race to here; the second finds the first one's tables.
         transaction
             .execute_batch(&format!(
@@ -121,7 +143,10 @@ impl SqliteStore {
     }
 
     fn damaged(&self, cause: impl Into<String>) -> StoreError {
-        StoreError::Damaged { store: self.name.clone(), cause: cause.into() }
+        StoreError::Damaged {
+            store: self.name.clone(),
+            cause: cause.into(),
+        }
     }
 
     fn read_fence(&self, connection: &Connection) -> Result<Option<Fence>, StoreError> {
@@ -130,8 +155,14 @@ impl SqliteStore {
             .and_then(|mut statement| {
                 statement
                     .query_row([], |row| {
-                        let token = Token { generation: unsigned(row.get(0)?), epoch: unsigned(row.get(1)?) };
-                        Ok(Fence { token, upper: unsigned(row.get(2)?) })
+                        let token = Token {
+                            generation: unsigned(row.get(0)?),
+                            epoch: unsigned(row.get(1)?),
+                        };
+                        Ok(Fence {
+                            token,
+                            upper: unsigned(row.get(2)?),
+                        })
                     })
                     .optional()
             })
@@ -139,21 +170,34 @@ impl SqliteStore {
     }
 
     /// One writing transaction; rolled back when `work` fails.
-    fn write<T>(&mut self, work: impl FnOnce(&Self, &Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Self, &Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         // `Transaction::new_unchecked`, as `work` wants to share `self`: nothing here nests transactions.
-        let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)
-            .map_err(|e| self.failed(e))?;
+        let transaction =
+            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)
+                .map_err(|e| self.failed(e))?;
         let result = work(self, &transaction)?;
-        transaction
-            .commit()
-            .map_err(|e| StoreError::Unknown { store: self.name.clone(), cause: e.to_string() })?;
+        transaction.commit().map_err(|e| StoreError::Unknown {
+            store: self.name.clone(),
+            cause: e.to_string(),
+        })?;
         Ok(result)
     }
 
     /// Puts our token into the fence, and our format on the store.
-    fn claim(&self, connection: &Connection, generation: u64, old: Option<Fence>) -> Result<Fence, StoreError> {
+    fn claim(
+        &self,
+        connection: &Connection,
+        generation: u64,
+        old: Option<Fence>,
+    ) -> Result<Fence, StoreError> {
         let fence = Fence {
-            token: Token { generation, epoch: old.map_or(0, |fence| fence.token.epoch) + 1 },
+            token: Token {
+                generation,
+                epoch: old.map_or(0, |fence| fence.token.epoch) + 1,
+            },
             upper: old.map_or(0, |fence| fence.upper),
         };
         let format = self.format(connection)?;
@@ -161,14 +205,23 @@ impl SqliteStore {
             connection.execute(
                 "INSERT INTO fence VALUES (1, ?1, ?2, ?3)
                  ON CONFLICT (one) DO UPDATE SET generation = ?1, epoch = ?2",
-                params![signed(fence.token.generation), signed(fence.token.epoch), signed(fence.upper)],
+                params![
+                    signed(fence.token.generation),
+                    signed(fence.token.epoch),
+                    signed(fence.upper)
+                ],
             )?;
             if format.is_none_or(|format| format.mark < self.release.mark) {
-                connection.execute("INSERT OR REPLACE INTO meta VALUES ('format', ?1)", [self.release.format])?;
+                connection.execute(
+                    "INSERT OR REPLACE INTO meta VALUES ('format', ?1)",
+                    [self.release.format],
+                )?;
                 // Everything up to here may be of an older format; what comes is of ours.
                 connection.execute("INSERT OR REPLACE INTO meta VALUES ('migrated', 0)", [])?;
-                connection
-                    .execute("INSERT OR REPLACE INTO meta VALUES ('migrate_until', ?1)", [signed(fence.upper)])?;
+                connection.execute(
+                    "INSERT OR REPLACE INTO meta VALUES ('migrate_until', ?1)",
+                    [signed(fence.upper)],
+                )?;
             }
             if self.release.mark >= 4 {
                 connection.execute_batch(
@@ -183,13 +236,25 @@ impl SqliteStore {
         Ok(fence)
     }
 
-    fn insert(&self, connection: &Connection, position: u64, effects: &[Effect]) -> rusqlite::Result<()> {
-        let mut insert = connection.prepare_cached("INSERT INTO log (position, part, mark, body) VALUES (?1, ?2, ?3, ?4)")?;
-        for (part, body) in format::encode(self.release.mark, effects).into_iter().enumerate() {
+    fn insert(
+        &self,
+        connection: &Connection,
+        position: u64,
+        effects: &[Effect],
+    ) -> rusqlite::Result<()> {
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO log (position, part, mark, body) VALUES (?1, ?2, ?3, ?4)",
+        )?;
+        for (part, body) in format::encode(self.release.mark, effects)
+            .into_iter()
+            .enumerate()
+        {
             let (position, mark) = (signed(position), self.release.mark);
             match body {
                 Part::Text(text) => insert.execute(params![position, part as i64, mark, text])?,
-                Part::Bytes(bytes) => insert.execute(params![position, part as i64, mark, bytes])?,
+                Part::Bytes(bytes) => {
+                    insert.execute(params![position, part as i64, mark, bytes])?
+                }
             };
         }
         if self.release.mark >= 4 {
@@ -205,13 +270,19 @@ impl SqliteStore {
     }
 
     /// The records after `position`, with the lowest mark among the parts of each.
-    fn records(&self, connection: &Connection, position: u64, limit: usize) -> Result<Vec<(u8, Record)>, StoreError> {
+    fn records(
+        &self,
+        connection: &Connection,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<(u8, Record)>, StoreError> {
         let last = position.saturating_add(limit as u64);
         let mut statement = connection
             .prepare_cached("SELECT position, mark, body FROM log WHERE position > ?1 AND position <= ?2 ORDER BY position, part")
             .map_err(|e| self.failed(e))?;
-        let mut rows =
-            statement.query(params![signed(position), signed(last)]).map_err(|e| self.failed(e))?;
+        let mut rows = statement
+            .query(params![signed(position), signed(last)])
+            .map_err(|e| self.failed(e))?;
         let mut raw: Vec<(u64, u8, Vec<Part>)> = Vec::new();
         while let Some(row) = rows.next().map_err(|e| self.failed(e))? {
             let at = unsigned(row.get(0).map_err(|e| self.failed(e))?);
@@ -219,7 +290,9 @@ impl SqliteStore {
             let part = match row.get_ref(2).map_err(|e| self.failed(e))? {
                 ValueRef::Text(text) => Part::Text(String::from_utf8_lossy(text).into_owned()),
                 ValueRef::Blob(bytes) => Part::Bytes(bytes.to_vec()),
-                other => return Err(self.damaged(format!("record {at} holds {}", other.data_type()))),
+                other => {
+                    return Err(self.damaged(format!("record {at} holds {}", other.data_type())));
+                }
             };
             match raw.last_mut() {
                 Some((last, last_mark, parts)) if *last == at => {
@@ -238,11 +311,23 @@ impl SqliteStore {
                 return Err(self.damaged(format!("record {expected} is missing")));
             }
             if mark > self.release.mark {
-                let found = ladder::releases().iter().find(|release| release.mark == mark);
-                return Err(self.newer(found.map_or_else(|| format!("mark {mark}"), |release| release.format.to_owned())));
+                let found = ladder::releases()
+                    .iter()
+                    .find(|release| release.mark == mark);
+                return Err(self.newer(found.map_or_else(
+                    || format!("mark {mark}"),
+                    |release| release.format.to_owned(),
+                )));
             }
-            let effects = format::decode(mark, &parts).map_err(|e| self.damaged(format!("record {at}: {e}")))?;
-            records.push((mark, Record { position: at, effects }));
+            let effects = format::decode(mark, &parts)
+                .map_err(|e| self.damaged(format!("record {at}: {e}")))?;
+            records.push((
+                mark,
+                Record {
+                    position: at,
+                    effects,
+                },
+            ));
         }
         Ok(records)
     }
@@ -251,17 +336,21 @@ impl SqliteStore {
 impl MetadataStore for SqliteStore {
     fn id(&mut self) -> Result<String, StoreError> {
         self.connection
-            .query_row("SELECT value FROM meta WHERE key = 'store_id'", [], |row| row.get(0))
+            .query_row("SELECT value FROM meta WHERE key = 'store_id'", [], |row| {
+                row.get(0)
+            })
             .map_err(|e| self.failed(e))
     }
 
     fn begin(&mut self, generation: u64) -> Result<Role, StoreError> {
         // Looked at first without a lock: a process that only follows must not disturb the leader.
+        let fence = self.read_fence(&self.connection)?;
+        if let Some(fence) = fence.filter(|fence| fence.token.generation > generation) {
+            return Ok(Role::FencedOut(fence));
+        }
         self.format(&self.connection)?;
-        match self.read_fence(&self.connection)? {
-            Some(fence) if fence.token.generation < generation => return Ok(Role::Follow(fence)),
-            Some(fence) if fence.token.generation > generation => return Ok(Role::FencedOut(fence)),
-            _ => {}
+        if let Some(fence) = fence.filter(|fence| fence.token.generation < generation) {
+            return Ok(Role::Follow(fence));
         }
         self.write(|store, transaction| match store.read_fence(transaction)? {
             Some(fence) if fence.token.generation < generation => Ok(Role::Follow(fence)),
@@ -278,10 +367,16 @@ impl MetadataStore for SqliteStore {
     }
 
     fn fence(&mut self) -> Result<Fence, StoreError> {
-        self.read_fence(&self.connection)?.ok_or_else(|| self.damaged("the fence is missing"))
+        self.read_fence(&self.connection)?
+            .ok_or_else(|| self.damaged("the fence is missing"))
     }
 
-    fn append(&mut self, token: Token, upper: u64, effects: &[Effect]) -> Result<Appended, StoreError> {
+    fn append(
+        &mut self,
+        token: Token,
+        upper: u64,
+        effects: &[Effect],
+    ) -> Result<Appended, StoreError> {
         self.write(|store, transaction| {
             let advanced = transaction
                 .prepare_cached(
@@ -301,7 +396,11 @@ impl MetadataStore for SqliteStore {
     }
 
     fn read(&mut self, position: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
-        Ok(self.records(&self.connection, position, limit)?.into_iter().map(|(_, record)| record).collect())
+        Ok(self
+            .records(&self.connection, position, limit)?
+            .into_iter()
+            .map(|(_, record)| record)
+            .collect())
     }
 
     fn migrate(&mut self, token: Token, limit: usize) -> Result<Migration, StoreError> {
@@ -312,20 +411,28 @@ impl MetadataStore for SqliteStore {
                 .map(|value| unsigned(value.unwrap_or(0)))
                 .map_err(|e| store.failed(e))
         };
-        if mark(self, &self.connection, "migrated")? >= mark(self, &self.connection, "migrate_until")? {
+        if mark(self, &self.connection, "migrated")?
+            >= mark(self, &self.connection, "migrate_until")?
+        {
             return Ok(Migration::Done);
         }
         self.write(|store, transaction| {
-            let fence = store.read_fence(transaction)?.ok_or_else(|| store.damaged("the fence is missing"))?;
+            let fence = store
+                .read_fence(transaction)?
+                .ok_or_else(|| store.damaged("the fence is missing"))?;
             if fence.token != token {
                 return Ok(Migration::Fenced(fence.token));
             }
             let until = mark(store, transaction, "migrate_until")?;
             let from = mark(store, transaction, "migrated")?;
-            let limit = limit.min(usize::try_from(until.saturating_sub(from)).unwrap_or(usize::MAX));
+            let limit =
+                limit.min(usize::try_from(until.saturating_sub(from)).unwrap_or(usize::MAX));
             let records = store.records(transaction, from, limit)?;
             if records.len() < limit {
-                return Err(store.damaged(format!("record {} is missing", from + records.len() as u64 + 1)));
+                return Err(store.damaged(format!(
+                    "record {} is missing",
+                    from + records.len() as u64 + 1
+                )));
             }
             let rewrite = || -> rusqlite::Result<()> {
                 for (mark, record) in &records {
@@ -342,12 +449,17 @@ impl MetadataStore for SqliteStore {
                 Ok(())
             };
             rewrite().map_err(|e| store.failed(e))?;
-            Ok(Migration::At { position: from + limit as u64, until })
+            Ok(Migration::At {
+                position: from + limit as u64,
+                until,
+            })
         })
     }
 
     fn tidy(&mut self) -> Result<(), StoreError> {
-        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(|e| self.failed(e))
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+            .map_err(|e| self.failed(e))
     }
 }
 
@@ -363,12 +475,17 @@ fn unsigned(value: i64) -> u64 {
 fn classify(store: &str, error: rusqlite::Error, opening: bool) -> StoreError {
     let (store, cause) = (store.to_owned(), error.to_string());
     match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => StoreError::Foreign { store, cause: "it is not a SQLite file".to_owned() },
+        Some(ErrorCode::NotADatabase) => StoreError::Foreign {
+            store,
+            cause: "it is not a SQLite file".to_owned(),
+        },
         Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { store, cause },
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             StoreError::Unreachable { store, cause }
         }
-        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseBusy | ErrorCode::DiskFull) if opening => {
+        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseBusy | ErrorCode::DiskFull)
+            if opening =>
+        {
             StoreError::Unreachable { store, cause }
         }
         // A statement that no longer compiles, or a column of a wrong type: the tables are not what we made.
@@ -387,7 +504,14 @@ mod tests {
     }
 
     fn insert(rowid: i64) -> Vec<Effect> {
-        vec![Effect::Insert { table: "t".into(), rowid, row: vec![Value::Int(rowid)] }; 2]
+        vec![
+            Effect::Insert {
+                table: "t".into(),
+                rowid,
+                row: vec![Value::Int(rowid)]
+            };
+            2
+        ]
     }
 
     #[test]
@@ -395,43 +519,102 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.db");
         let mut old = store(&path, "v0.1.0");
-        let Role::Lead(fence) = old.begin(0).unwrap() else { panic!("an empty store is ours") };
-        assert_eq!(old.append(fence.token, 0, &insert(1)).unwrap(), Appended::At(1));
-        assert_eq!(old.append(fence.token, 0, &insert(2)).unwrap(), Appended::UpperMoved(1));
+        let Role::Lead(fence) = old.begin(0).unwrap() else {
+            panic!("an empty store is ours")
+        };
+        assert_eq!(
+            old.append(fence.token, 0, &insert(1)).unwrap(),
+            Appended::At(1)
+        );
+        assert_eq!(
+            old.append(fence.token, 0, &insert(2)).unwrap(),
+            Appended::UpperMoved(1)
+        );
         let mut new = store(&path, "v0.2.0");
-        assert_eq!(new.begin(1).unwrap(), Role::Follow(Fence { token: fence.token, upper: 1 }));
-        let Role::Lead(newer) = new.promote(1).unwrap() else { panic!("the newer generation fences") };
+        assert_eq!(
+            new.begin(1).unwrap(),
+            Role::Follow(Fence {
+                token: fence.token,
+                upper: 1
+            })
+        );
+        let Role::Lead(newer) = new.promote(1).unwrap() else {
+            panic!("the newer generation fences")
+        };
         assert!(newer.token > fence.token);
-        assert_eq!(old.append(fence.token, 1, &insert(2)).unwrap(), Appended::Fenced(newer.token));
+        assert_eq!(
+            old.append(fence.token, 1, &insert(2)).unwrap(),
+            Appended::Fenced(newer.token)
+        );
         assert_eq!(new.read(0, 10).unwrap().len(), 1);
-        assert_eq!(store(&path, "current").begin(0).unwrap(), Role::FencedOut(newer));
+        assert_eq!(
+            store(&path, "current").begin(0).unwrap(),
+            Role::FencedOut(newer)
+        );
     }
 
     #[test]
     fn migrations_resume_and_skip_releases() {
-        for (from, to) in [("v0.1.0", "v0.2.0"), ("v0.2.0", "v0.3.0"), ("v0.3.0", "current"), ("v0.1.0", "current")] {
+        for (from, to) in [
+            ("v0.1.0", "v0.2.0"),
+            ("v0.2.0", "v0.3.0"),
+            ("v0.3.0", "current"),
+            ("v0.1.0", "current"),
+        ] {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("store.db");
             let mut old = store(&path, from);
-            let Role::Lead(fence) = old.begin(0).unwrap() else { panic!("an empty store is ours") };
+            let Role::Lead(fence) = old.begin(0).unwrap() else {
+                panic!("an empty store is ours")
+            };
             for upper in 0..7 {
-                old.append(fence.token, upper, &insert(upper as i64)).unwrap();
+                old.append(fence.token, upper, &insert(upper as i64))
+                    .unwrap();
             }
             let before = old.read(0, 100).unwrap();
             let mut new = store(&path, to);
-            assert_eq!(new.read(0, 100).unwrap(), before, "{to} reads what {from} wrote");
-            let Role::Lead(fence) = new.promote(1).unwrap() else { panic!("the newer generation fences") };
-            assert_eq!(new.migrate(fence.token, 3).unwrap(), Migration::At { position: 3, until: 7 });
+            assert_eq!(
+                new.read(0, 100).unwrap(),
+                before,
+                "{to} reads what {from} wrote"
+            );
+            let Role::Lead(fence) = new.promote(1).unwrap() else {
+                panic!("the newer generation fences")
+            };
+            assert_eq!(
+                new.migrate(fence.token, 3).unwrap(),
+                Migration::At {
+                    position: 3,
+                    until: 7
+                }
+            );
             // Killed here; the next process goes on, and meanwhile the log is of two formats.
             assert_eq!(new.read(0, 100).unwrap(), before);
             new.append(fence.token, 7, &insert(7)).unwrap();
             let mut again = store(&path, to);
-            assert_eq!(again.migrate(fence.token, 3).unwrap(), Migration::At { position: 6, until: 7 });
-            assert_eq!(again.migrate(fence.token, 3).unwrap(), Migration::At { position: 7, until: 7 });
+            assert_eq!(
+                again.migrate(fence.token, 3).unwrap(),
+                Migration::At {
+                    position: 6,
+                    until: 7
+                }
+            );
+            assert_eq!(
+                again.migrate(fence.token, 3).unwrap(),
+                Migration::At {
+                    position: 7,
+                    until: 7
+                }
+            );
             assert_eq!(again.migrate(fence.token, 3).unwrap(), Migration::Done);
             assert_eq!(again.read(0, 7).unwrap(), before);
-            let error = SqliteStore::open(&path, ladder::find(from).unwrap()).err().expect("older refuses newer");
-            assert!(error.to_string().contains(ladder::find(to).unwrap().format), "{error}");
+            let error = store(&path, from)
+                .begin(1)
+                .expect_err("older refuses newer");
+            assert!(
+                error.to_string().contains(ladder::find(to).unwrap().format),
+                "{error}"
+            );
         }
     }
 }

@@ -6,7 +6,10 @@ use crate::instance::World;
 fn check(result: (i32, String), code: i32, wanted: &[&str]) {
     let (found, log) = result;
     assert_eq!(found, code, "{log}");
-    let errors: Vec<&str> = log.lines().filter(|line| line.contains(" ERROR ")).collect();
+    let errors: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains(" ERROR "))
+        .collect();
     assert_eq!(errors.len(), 1, "one sentence: {log}");
     for text in wanted {
         assert!(errors[0].contains(text), "`{text}` in {log}");
@@ -17,27 +20,66 @@ fn check(result: (i32, String), code: i32, wanted: &[&str]) {
 #[test]
 fn arguments() {
     let world = World::new();
-    check(world.instance("a", "v0.1.1", 0).run_to_end(), 2, &["v0.1.1", "`v0.1.0`"]);
-    check(world.instance("b", "current", 0).store("postgres:x").run_to_end(), 2, &["sqlite:PATH"]);
-    check(world.instance("c", "current", 0).store("sqlite:").run_to_end(), 2, &["path"]);
+    check(
+        world.instance("a", "v0.1.1", 0).run_to_end(),
+        2,
+        &["v0.1.1", "`v0.1.0`"],
+    );
+    check(
+        world
+            .instance("b", "current", 0)
+            .store("postgres:x")
+            .run_to_end(),
+        2,
+        &["sqlite:PATH"],
+    );
+    check(
+        world
+            .instance("c", "current", 0)
+            .store("sqlite:")
+            .run_to_end(),
+        2,
+        &["path"],
+    );
 }
 
 #[test]
 fn places() {
     let world = World::new();
-    check(world.instance("a", "current", 0).store("sqlite:/nonexistent/store.db").run_to_end(), 4, &["/nonexistent/store.db"]);
+    check(
+        world
+            .instance("a", "current", 0)
+            .store("sqlite:/nonexistent/store.db")
+            .run_to_end(),
+        4,
+        &["/nonexistent/store.db"],
+    );
     let directory = format!("sqlite:{}", world.directory.path().display());
-    check(world.instance("b", "current", 0).store(&directory).run_to_end(), 4, &["metadata store"]);
+    check(
+        world
+            .instance("b", "current", 0)
+            .store(&directory)
+            .run_to_end(),
+        4,
+        &["metadata store"],
+    );
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let (code, log) = {
         // The setup already gives both addresses; a second value would be refused by the parser, so ask for the file.
         let program = std::process::Command::new(env!("CARGO_BIN_EXE_changeover-reference"))
-            .args(["serve", "--metadata-store", &format!("sqlite:{}", world.store().display())])
+            .args([
+                "serve",
+                "--metadata-store",
+                &format!("sqlite:{}", world.store().display()),
+            ])
             .args(["--sql-addr", &address, "--http-addr", "127.0.0.1:0"])
             .output()
             .unwrap();
-        (program.status.code().unwrap(), String::from_utf8(program.stderr).unwrap())
+        (
+            program.status.code().unwrap(),
+            String::from_utf8(program.stderr).unwrap(),
+        )
     };
     check((code, log), 4, &[&address, "--sql-addr"]);
     // A data directory belongs to one process.
@@ -52,30 +94,66 @@ fn places() {
 fn stores() {
     let world = World::new();
     std::fs::write(world.store(), vec![b'x'; 5000]).unwrap();
-    check(world.instance("a", "current", 0).run_to_end(), 1, &["store.db"]);
+    check(
+        world.instance("a", "current", 0).run_to_end(),
+        1,
+        &["store.db"],
+    );
     std::fs::remove_file(world.store()).unwrap();
 
-    rusqlite::Connection::open(world.store()).unwrap().execute_batch("CREATE TABLE accounts (id)").unwrap();
-    check(world.instance("b", "current", 0).run_to_end(), 1, &["another product"]);
+    rusqlite::Connection::open(world.store())
+        .unwrap()
+        .execute_batch("CREATE TABLE accounts (id)")
+        .unwrap();
+    check(
+        world.instance("b", "current", 0).run_to_end(),
+        1,
+        &["another product"],
+    );
     std::fs::remove_file(world.store()).unwrap();
 
     let mut leader = world.leader("c", "v0.3.0", 0);
-    Sql::connect(&leader).ok("CREATE TABLE t (a int); INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)");
+    let sql = Sql::connect(&leader);
+    for text in [
+        "CREATE TABLE t (a int)",
+        "INSERT INTO t VALUES (1)",
+        "INSERT INTO t VALUES (2)",
+    ] {
+        sql.ok(text);
+    }
     leader.kill();
     let store = rusqlite::Connection::open(world.store()).unwrap();
-    store.execute_batch("UPDATE meta SET value = 'from-the-future' WHERE key = 'format'").unwrap();
-    check(world.instance("d", "current", 0).run_to_end(), 1, &["`from-the-future`", "`batch-log`"]);
-    store.execute_batch("UPDATE meta SET value = 'checked-rows' WHERE key = 'format'").unwrap();
-    store.execute_batch("BEGIN; UPDATE log SET body = x'00112233445566' WHERE position = 2").unwrap_or(());
-    store.execute_batch("COMMIT").unwrap();
+    store
+        .execute_batch("UPDATE meta SET value = 'from-the-future' WHERE key = 'format'")
+        .unwrap();
+    check(
+        world.instance("d", "current", 0).run_to_end(),
+        1,
+        &["`from-the-future`", "`batch-log`"],
+    );
+    store
+        .execute_batch("UPDATE meta SET value = 'checked-rows' WHERE key = 'format'")
+        .unwrap();
+    store
+        .execute_batch("UPDATE log SET body = x'00112233445566' WHERE position = 2")
+        .unwrap();
     drop(store);
-    check_damage(&world, "record");
-    rusqlite::Connection::open(world.store()).unwrap().execute_batch("DELETE FROM log WHERE position = 1").unwrap();
+    check_damage(&world, "record 2");
+    rusqlite::Connection::open(world.store())
+        .unwrap()
+        .execute_batch("DELETE FROM log WHERE position = 1")
+        .unwrap();
     check_damage(&world, "record 1 is missing");
 }
 
 fn check_damage(world: &World, wanted: &str) {
-    check(world.instance(&format!("damaged {wanted}"), "v0.3.0", 0).run_to_end(), 1, &["damaged", wanted]);
+    check(
+        world
+            .instance(&format!("damaged {wanted}"), "v0.3.0", 1)
+            .run_to_end(),
+        1,
+        &["damaged", wanted],
+    );
 }
 
 #[test]

@@ -13,14 +13,22 @@ pub(crate) struct Sql {
 
 /// The SQLSTATE of an error, or its text where the connection broke.
 pub(crate) fn state(error: &Error) -> String {
-    error.code().map_or_else(|| error.to_string(), |code| code.code().to_owned())
+    error
+        .code()
+        .map_or_else(|| error.to_string(), |code| code.code().to_owned())
 }
 
 impl Sql {
     pub(crate) fn try_connect(address: &str) -> Result<Self, Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let (host, port) = address.rsplit_once(':').expect("host and port");
-        let config = format!("host={host} port={port} user=test dbname=test connect_timeout={}", DEADLINE.as_secs());
+        let config = format!(
+            "host={host} port={port} user=test dbname=test connect_timeout={}",
+            DEADLINE.as_secs()
+        );
         let client = runtime.block_on(async {
             let (client, connection) = tokio_postgres::connect(&config, NoTls).await?;
             tokio::spawn(connection);
@@ -46,18 +54,27 @@ impl Sql {
         state(&self.run(sql).expect_err(sql))
     }
 
-    pub(crate) fn execute(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
+    pub(crate) fn execute(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, Error> {
         self.runtime.block_on(self.client.execute(sql, parameters))
     }
 
-    pub(crate) fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+    pub(crate) fn query(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
         self.runtime.block_on(self.client.query(sql, parameters))
     }
 
     /// All fields of all rows as text, by the simple protocol; rows of a text with several statements follow each
     /// other.
     pub(crate) fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
-        self.try_rows(sql).unwrap_or_else(|e| panic!("{sql}: {e:?}"))
+        self.try_rows(sql)
+            .unwrap_or_else(|e| panic!("{sql}: {e:?}"))
     }
 
     pub(crate) fn try_rows(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Error> {
@@ -65,7 +82,11 @@ impl Sql {
         Ok(messages
             .iter()
             .filter_map(|message| match message {
-                SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|n| row.get(n).map(str::to_owned)).collect()),
+                SimpleQueryMessage::Row(row) => Some(
+                    (0..row.len())
+                        .map(|n| row.get(n).map(str::to_owned))
+                        .collect(),
+                ),
                 _ => None,
             })
             .collect())

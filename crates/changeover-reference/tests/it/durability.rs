@@ -66,10 +66,13 @@ fn write(shared: &Shared, writer: usize) -> Written {
             match sql.execute("INSERT INTO rows VALUES ($1, $2)", &[&(writer as i64), &n]) {
                 Ok(_) => {
                     written.acknowledged.insert(n);
-                    shared.known[writer].fetch_max(written.acknowledged.len() as i64, Ordering::SeqCst);
+                    shared.known[writer]
+                        .fetch_max(written.acknowledged.len() as i64, Ordering::SeqCst);
                     shared.acknowledged.fetch_add(1, Ordering::SeqCst);
                 }
-                Err(error) if error.code().is_some() => shared.complain(format!("insert: {error:?}")),
+                Err(error) if error.code().is_some() => {
+                    shared.complain(format!("insert: {error:?}"))
+                }
                 Err(_) => {
                     written.unknown.insert(n);
                     break;
@@ -80,12 +83,16 @@ fn write(shared: &Shared, writer: usize) -> Written {
                 Ok(rows) => {
                     let got: i64 = rows[0].get(0);
                     if got <= before {
-                        shared.complain(format!("the counter gave {got} after {before} had been given"));
+                        shared.complain(format!(
+                            "the counter gave {got} after {before} had been given"
+                        ));
                     }
                     shared.counter.fetch_max(got, Ordering::SeqCst);
                     written.counts.push(got);
                 }
-                Err(error) if error.code().is_some() => shared.complain(format!("counter: {error:?}")),
+                Err(error) if error.code().is_some() => {
+                    shared.complain(format!("counter: {error:?}"))
+                }
                 Err(_) => {
                     written.unknown_counts += 1;
                     break;
@@ -102,17 +109,28 @@ fn write(shared: &Shared, writer: usize) -> Written {
 fn read(shared: &Shared) {
     while let Some(sql) = shared.connect() {
         while !shared.stopped() {
-            let before: Vec<i64> = shared.known.iter().map(|known| known.load(Ordering::SeqCst)).collect();
+            let before: Vec<i64> = shared
+                .known
+                .iter()
+                .map(|known| known.load(Ordering::SeqCst))
+                .collect();
             let counted = shared.counter.load(Ordering::SeqCst);
             let query = "SELECT (SELECT n FROM counter), c.w, (SELECT count(*) FROM rows r WHERE r.w = c.w) FROM clients c ORDER BY c.w";
-            let Ok(rows) = sql.query(query, &[]) else { break };
+            let Ok(rows) = sql.query(query, &[]) else {
+                break;
+            };
             for (writer, row) in rows.iter().enumerate() {
                 let (counter, count): (i64, i64) = (row.get(0), row.get(2));
                 if count < before[writer] {
-                    shared.complain(format!("writer {writer}: {count} rows seen, {} known before", before[writer]));
+                    shared.complain(format!(
+                        "writer {writer}: {count} rows seen, {} known before",
+                        before[writer]
+                    ));
                 }
                 if counter < counted {
-                    shared.complain(format!("the counter reads {counter} after {counted} had been given"));
+                    shared.complain(format!(
+                        "the counter reads {counter} after {counted} had been given"
+                    ));
                 }
                 shared.known[writer].fetch_max(count, Ordering::SeqCst);
                 shared.counter.fetch_max(counter, Ordering::SeqCst);
@@ -127,8 +145,15 @@ fn read(shared: &Shared) {
 
 #[test]
 fn acknowledged_writes_survive_kills_at_random_moments() {
-    let rounds: u32 = std::env::var("CHANGEOVER_SOAK_KILLS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(10);
-    let mut seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
+    let rounds: u32 = std::env::var("CHANGEOVER_SOAK_KILLS")
+        .ok()
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(10);
+    let mut seed = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_nanos() as u64
+        | 1;
     println!("seed {seed}");
     let mut random = move |below: u64| {
         seed ^= seed << 13;
@@ -160,11 +185,21 @@ fn acknowledged_writes_survive_kills_at_random_moments() {
         .collect();
 
     for round in 0..rounds {
-        let (writes, reads) = (shared.acknowledged.load(Ordering::SeqCst), shared.reads.load(Ordering::SeqCst));
+        let (writes, reads) = (
+            shared.acknowledged.load(Ordering::SeqCst),
+            shared.reads.load(Ordering::SeqCst),
+        );
         let more = 1 + random(60) as i64;
         wait_for("writes and reads in this round", || {
-            let (w, r) = (shared.acknowledged.load(Ordering::SeqCst) - writes, shared.reads.load(Ordering::SeqCst) - reads);
-            if w >= more && r > 0 { Ok(()) } else { Err(format!("{w} writes, {r} reads")) }
+            let (w, r) = (
+                shared.acknowledged.load(Ordering::SeqCst) - writes,
+                shared.reads.load(Ordering::SeqCst) - reads,
+            );
+            if w >= more && r > 0 {
+                Ok(())
+            } else {
+                Err(format!("{w} writes, {r} reads"))
+            }
         });
         std::thread::sleep(std::time::Duration::from_micros(random(3000)));
         leader.kill();
@@ -176,8 +211,13 @@ fn acknowledged_writes_survive_kills_at_random_moments() {
         *shared.address.write().unwrap() = leader.sql.clone();
     }
     shared.stop.store(true, Ordering::SeqCst);
-    let written: Vec<Written> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
-    readers.into_iter().for_each(|reader| reader.join().unwrap());
+    let written: Vec<Written> = writers
+        .into_iter()
+        .map(|writer| writer.join().unwrap())
+        .collect();
+    readers
+        .into_iter()
+        .for_each(|reader| reader.join().unwrap());
     assert_eq!(*shared.complaints.lock().unwrap(), Vec::<String>::new());
 
     let sql = Sql::connect(&leader);
@@ -190,15 +230,30 @@ fn acknowledged_writes_survive_kills_at_random_moments() {
     for (writer, written) in written.iter().enumerate() {
         let rows = found.remove(&(writer as i64)).unwrap_or_default();
         let distinct: BTreeSet<i64> = rows.iter().copied().collect();
-        assert_eq!(distinct.len(), rows.len(), "writer {writer}: a row is there twice");
-        assert!(distinct.is_superset(&written.acknowledged), "writer {writer}: lost {:?}", &written.acknowledged - &distinct);
+        assert_eq!(
+            distinct.len(),
+            rows.len(),
+            "writer {writer}: a row is there twice"
+        );
+        assert!(
+            distinct.is_superset(&written.acknowledged),
+            "writer {writer}: lost {:?}",
+            &written.acknowledged - &distinct
+        );
         let possible: BTreeSet<i64> = &written.acknowledged | &written.unknown;
-        assert!(distinct.is_subset(&possible), "writer {writer}: {:?} came from nowhere", &distinct - &possible);
+        assert!(
+            distinct.is_subset(&possible),
+            "writer {writer}: {:?} came from nowhere",
+            &distinct - &possible
+        );
         counts.extend(written.counts.iter().copied());
         given += written.counts.len();
         unknown += written.unknown_counts;
     }
     assert_eq!(counts.len(), given, "the counter gave a number twice");
     let last = sql.int("SELECT n FROM counter") as usize;
-    assert!((given..=given + unknown).contains(&last), "{given} given, {unknown} unknown, but the counter is {last}");
+    assert!(
+        (given..=given + unknown).contains(&last),
+        "{given} given, {unknown} unknown, but the counter is {last}"
+    );
 }

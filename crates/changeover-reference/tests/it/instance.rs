@@ -16,7 +16,9 @@ pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Result<T, S
     loop {
         match condition() {
             Ok(value) => return value,
-            Err(seen) if Instant::now() > deadline => panic!("{what} did not come true; last seen: {seen}"),
+            Err(seen) if Instant::now() > deadline => {
+                panic!("{what} did not come true; last seen: {seen}")
+            }
             Err(_) => std::thread::sleep(Duration::from_millis(2)),
         }
     }
@@ -29,7 +31,9 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self { directory: tempfile::tempdir().expect("a temporary directory") }
+        Self {
+            directory: tempfile::tempdir().expect("a temporary directory"),
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -94,10 +98,27 @@ impl Setup {
 
     fn spawn(&self) -> Child {
         let _ = std::fs::remove_file(self.file("address"));
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.file("log")).expect("a log file");
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.file("log"))
+            .expect("a log file");
         Command::new(env!("CARGO_BIN_EXE_changeover-reference"))
-            .args(["serve", "--version", &self.version, "--deploy-generation", &self.generation.to_string()])
-            .args(["--metadata-store", &self.store, "--sql-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"])
+            .args([
+                "serve",
+                "--version",
+                &self.version,
+                "--deploy-generation",
+                &self.generation.to_string(),
+            ])
+            .args([
+                "--metadata-store",
+                &self.store,
+                "--sql-addr",
+                "127.0.0.1:0",
+                "--http-addr",
+                "127.0.0.1:0",
+            ])
             .arg("--address-file")
             .arg(self.file("address"))
             .arg("--data-dir")
@@ -114,7 +135,12 @@ impl Setup {
     /// Starts it and waits until its addresses are known.
     pub(crate) fn start(self) -> Instance {
         let child = self.spawn();
-        let mut instance = Instance { setup: self, child, sql: String::new(), http: String::new() };
+        let mut instance = Instance {
+            setup: self,
+            child,
+            sql: String::new(),
+            http: String::new(),
+        };
         instance.read_addresses();
         instance
     }
@@ -122,7 +148,12 @@ impl Setup {
     /// Starts it where it is expected to end at once; its exit code and its log.
     pub(crate) fn run_to_end(self) -> (i32, String) {
         let child = self.spawn();
-        let mut instance = Instance { setup: self, child, sql: String::new(), http: String::new() };
+        let mut instance = Instance {
+            setup: self,
+            child,
+            sql: String::new(),
+            http: String::new(),
+        };
         let code = instance.wait_exit();
         (code, instance.log())
     }
@@ -151,11 +182,18 @@ impl Instance {
         let file = self.setup.file("address");
         let text = wait_for("the address file", || {
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Ok(Err(format!("{} ended with {status}: {}", self.setup.name, self.log())));
+                return Ok(Err(format!(
+                    "{} ended with {status}: {}",
+                    self.setup.name,
+                    self.log()
+                )));
             }
-            std::fs::read_to_string(&file).map(Ok).map_err(|e| e.to_string())
+            std::fs::read_to_string(&file)
+                .map(Ok)
+                .map_err(|e| e.to_string())
         });
-        let json: serde_json::Value = serde_json::from_str(&text.unwrap()).expect("addresses are JSON");
+        let json: serde_json::Value =
+            serde_json::from_str(&text.unwrap()).expect("addresses are JSON");
         self.sql = json["sql"].as_str().expect("sql").to_owned();
         self.http = json["http"].as_str().expect("http").to_owned();
     }
@@ -186,11 +224,18 @@ impl Instance {
 
     /// The exit code; 128 + n for the signal n.
     pub(crate) fn wait_exit(&mut self) -> i32 {
-        let status = wait_for(&format!("the end of {}", self.setup.name), || match self.child.try_wait() {
-            Ok(Some(status)) => Ok(status),
-            other => Err(format!("{other:?}; log: {}", std::fs::read_to_string(self.setup.file("log")).unwrap_or_default())),
+        let status = wait_for(&format!("the end of {}", self.setup.name), || {
+            match self.child.try_wait() {
+                Ok(Some(status)) => Ok(status),
+                other => Err(format!(
+                    "{other:?}; log: {}",
+                    std::fs::read_to_string(self.setup.file("log")).unwrap_or_default()
+                )),
+            }
         });
-        status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+        status
+            .code()
+            .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -205,13 +250,27 @@ impl Instance {
     /// Status code, head and body; an error while nobody answers.
     pub(crate) fn http(&self, method: &str, path: &str) -> Result<(u16, String, String), String> {
         let mut stream = TcpStream::connect(&self.http).map_err(|e| e.to_string())?;
-        stream.set_read_timeout(Some(DEADLINE)).map_err(|e| e.to_string())?;
-        let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
-        stream.write_all(request.as_bytes()).map_err(|e| e.to_string())?;
+        stream
+            .set_read_timeout(Some(DEADLINE))
+            .map_err(|e| e.to_string())?;
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+        );
+        stream
+            .write_all(request.as_bytes())
+            .map_err(|e| e.to_string())?;
         let mut text = String::new();
-        stream.read_to_string(&mut text).map_err(|e| e.to_string())?;
-        let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| format!("no answer: {text:?}"))?;
-        let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(|| format!("no status: {head}"))?;
+        stream
+            .read_to_string(&mut text)
+            .map_err(|e| e.to_string())?;
+        let (head, body) = text
+            .split_once("\r\n\r\n")
+            .ok_or_else(|| format!("no answer: {text:?}"))?;
+        let code = head
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .ok_or_else(|| format!("no status: {head}"))?;
         Ok((code, head.to_owned(), body.to_owned()))
     }
 
@@ -229,13 +288,19 @@ impl Instance {
     pub(crate) fn wait_status(&self, wanted: &str) {
         wait_for(&format!("status {wanted} of {}", self.setup.name), || {
             let status = self.status();
-            if status == wanted { Ok(()) } else { Err(format!("{status}; log: {}", self.log())) }
+            if status == wanted {
+                Ok(())
+            } else {
+                Err(format!("{status}; log: {}", self.log()))
+            }
         });
     }
 
     /// Waits until SQL is answered.
     pub(crate) fn wait_ready(&self) {
-        wait_for(&format!("readiness of {}", self.setup.name), || match self.http("GET", "/api/readyz") {
+        wait_for(&format!("readiness of {}", self.setup.name), || match self
+            .http("GET", "/api/readyz")
+        {
             Ok((200, ..)) => Ok(()),
             other => Err(format!("{other:?}; log: {}", self.log())),
         });
@@ -247,23 +312,32 @@ impl Instance {
     }
 
     pub(crate) fn wait_log(&self, text: &str) {
-        wait_for(&format!("`{text}` in the log of {}", self.setup.name), || {
-            let log = self.log();
-            if log.contains(text) { Ok(()) } else { Err(log) }
-        });
+        wait_for(
+            &format!("`{text}` in the log of {}", self.setup.name),
+            || {
+                let log = self.log();
+                if log.contains(text) { Ok(()) } else { Err(log) }
+            },
+        );
     }
 }
 
 /// The bytes of the store's log, whatever format they are of: each record's mark and body.
 pub(crate) fn stored(path: &Path) -> Vec<(i64, u8, Vec<u8>)> {
     let connection = rusqlite::Connection::open(path).expect("the store");
-    let mut statement = connection.prepare("SELECT position, mark, body FROM log ORDER BY position, part").expect("a log");
+    let mut statement = connection
+        .prepare("SELECT position, mark, body FROM log ORDER BY position, part")
+        .expect("a log");
     let rows = statement.query_map([], |row| {
         let body = match row.get_ref(2)? {
-            rusqlite::types::ValueRef::Text(bytes) | rusqlite::types::ValueRef::Blob(bytes) => bytes.to_vec(),
+            rusqlite::types::ValueRef::Text(bytes) | rusqlite::types::ValueRef::Blob(bytes) => {
+                bytes.to_vec()
+            }
             _ => Vec::new(),
         };
         Ok((row.get(0)?, row.get(1)?, body))
     });
-    rows.expect("rows").collect::<Result<_, _>>().expect("records")
+    rows.expect("rows")
+        .collect::<Result<_, _>>()
+        .expect("records")
 }

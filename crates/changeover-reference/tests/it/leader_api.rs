@@ -11,11 +11,22 @@ fn a_leader_answers_as_documented() {
     let get = |path| leader.http("GET", path).expect(path);
     let (code, head, body) = get("/api/leader/status");
     assert_eq!((code, body.as_str()), (200, r#"{"status":"IsLeader"}"#));
-    assert!(head.to_ascii_lowercase().contains("content-type: application/json"), "{head}");
-    assert_eq!(leader.promote(), (200, r#"{"result":"Success"}"#.to_owned()), "promoting a leader changes nothing");
+    assert!(
+        head.to_ascii_lowercase()
+            .contains("content-type: application/json"),
+        "{head}"
+    );
+    assert_eq!(
+        leader.promote(),
+        (200, r#"{"result":"Success"}"#.to_owned()),
+        "promoting a leader changes nothing"
+    );
     let (code, _, body) = leader.http("POST", "/api/leader/skip-catchup").unwrap();
     assert_eq!((code, body.as_str()), (204, ""));
-    assert_eq!((get("/api/readyz").0, get("/api/readyz").2.as_str()), (200, "ready"));
+    assert_eq!(
+        (get("/api/readyz").0, get("/api/readyz").2.as_str()),
+        (200, "ready")
+    );
     assert_eq!(get("/api/readyz?wait=true").0, 200);
     assert_eq!(get("/api/livez").0, 200);
     assert_eq!(get("/nothing").0, 404);
@@ -26,7 +37,11 @@ fn a_leader_answers_as_documented() {
     ] {
         let (code, head, body) = leader.http(method, path).unwrap();
         assert_eq!((code, body.as_str()), (405, ""), "{method} {path}");
-        assert!(head.to_ascii_lowercase().contains(&format!("allow: {}", allowed.to_ascii_lowercase())), "{head}");
+        assert!(
+            head.to_ascii_lowercase()
+                .contains(&format!("allow: {}", allowed.to_ascii_lowercase())),
+            "{head}"
+        );
     }
     Sql::connect(&leader).ok("SELECT 1");
 }
@@ -40,11 +55,18 @@ fn a_promotion_before_it_is_ready_is_refused() {
     for n in 0..50 {
         writer.ok(&format!("INSERT INTO t VALUES ({n})"));
     }
-    let mut new = world.instance("new", "v0.2.0", 1).arg("--hydration-rate", "30").start();
+    let mut new = world
+        .instance("new", "v0.2.0", 1)
+        .arg("--hydration-rate", "30")
+        .start();
     assert_eq!(new.status(), "Initializing");
     assert_eq!(
         new.promote(),
-        (400, r#"{"result":{"Failure":{"message":"cannot promote leader while initializing"}}}"#.to_owned())
+        (
+            400,
+            r#"{"result":{"Failure":{"message":"cannot promote leader while initializing"}}}"#
+                .to_owned()
+        )
     );
     assert_eq!(new.http("GET", "/api/readyz").unwrap().2, "not ready");
     writer.ok("INSERT INTO t VALUES (51)");

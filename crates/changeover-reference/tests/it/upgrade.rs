@@ -9,8 +9,15 @@ use crate::instance::{Instance, World, wait_for};
 /// Promotes a ready instance as a supervisor would, until it answers SQL.
 pub(crate) fn promote(instance: &mut Instance) {
     instance.wait_status("ReadyToPromote");
-    assert_eq!(instance.promote(), (200, r#"{"result":"Success"}"#.to_owned()));
-    assert_eq!(instance.wait_exit(), 166, "a promoted process asks to be restarted");
+    assert_eq!(
+        instance.promote(),
+        (200, r#"{"result":"Success"}"#.to_owned())
+    );
+    assert_eq!(
+        instance.wait_exit(),
+        166,
+        "a promoted process asks to be restarted"
+    );
     instance.restart();
     instance.wait_status("IsLeader");
     instance.wait_ready();
@@ -30,7 +37,9 @@ fn a_promotion_keeps_every_acknowledged_write() {
             let sql = Sql::try_connect(&address).expect("the old leader");
             let mut acknowledged = Vec::new();
             for n in 0i64.. {
-                if stop.load(Ordering::Relaxed) || sql.execute("INSERT INTO t VALUES ($1)", &[&n]).is_err() {
+                if stop.load(Ordering::Relaxed)
+                    || sql.execute("INSERT INTO t VALUES ($1)", &[&n]).is_err()
+                {
                     break;
                 }
                 acknowledged.push(n);
@@ -45,19 +54,40 @@ fn a_promotion_keeps_every_acknowledged_write() {
     let seen = reader.int("SELECT count(*) FROM t");
     wait_for("a later write", || {
         let now = reader.int("SELECT count(*) FROM t");
-        if now > seen { Ok(()) } else { Err(format!("{now} rows")) }
+        if now > seen {
+            Ok(())
+        } else {
+            Err(format!("{now} rows"))
+        }
     });
     promote(&mut new);
     stop.store(true, Ordering::Relaxed);
     assert_eq!(old.wait_exit(), 0, "the old leader was fenced");
-    assert!(old.log().contains("exiting (0): fenced by generation 1"), "{}", old.log());
+    assert!(
+        old.log().contains("exiting (0): fenced by generation 1"),
+        "{}",
+        old.log()
+    );
     let acknowledged = writer.join().expect("the writer");
 
     let sql = Sql::connect(&new);
     assert_eq!(sql.value("SELECT changeover_version()"), "v0.2.0");
-    let rows: Vec<i64> = sql.query("SELECT n FROM t ORDER BY n", &[]).unwrap().iter().map(|row| row.get(0)).collect();
-    assert!(rows.starts_with(&acknowledged), "{} acknowledged, {} there", acknowledged.len(), rows.len());
-    assert!(rows.len() <= acknowledged.len() + 1, "at most the unanswered one more");
+    let rows: Vec<i64> = sql
+        .query("SELECT n FROM t ORDER BY n", &[])
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    assert!(
+        rows.starts_with(&acknowledged),
+        "{} acknowledged, {} there",
+        acknowledged.len(),
+        rows.len()
+    );
+    assert!(
+        rows.len() <= acknowledged.len() + 1,
+        "at most the unanswered one more"
+    );
     sql.ok("INSERT INTO t VALUES (-1)");
 
     // Started again, the old generation is fenced out at once.
@@ -72,7 +102,11 @@ fn an_idle_leader_notices_that_it_is_fenced() {
     let mut new = world.instance("new", "current", 5).start();
     promote(&mut new);
     assert_eq!(old.wait_exit(), 0);
-    assert!(old.log().contains("fenced by generation 5"), "{}", old.log());
+    assert!(
+        old.log().contains("fenced by generation 5"),
+        "{}",
+        old.log()
+    );
 }
 
 #[test]
@@ -102,17 +136,33 @@ fn read_only_mode_refuses_every_write() {
     ] {
         let error = sql.run(text).expect_err(text);
         let error = error.as_db_error().expect(text);
-        assert_eq!((error.code().code(), error.message()), ("25006", "cannot write in read-only mode"), "{text}");
+        assert_eq!(
+            (error.code().code(), error.message()),
+            ("25006", "cannot write in read-only mode"),
+            "{text}"
+        );
         let _ = sql.run("ROLLBACK");
     }
     // By the extended protocol too.
-    assert_eq!(crate::client::state(&sql.execute("INSERT INTO t VALUES ($1)", &[&2i32]).unwrap_err()), "25006");
+    assert_eq!(
+        crate::client::state(
+            &sql.execute("INSERT INTO t VALUES ($1)", &[&2i32])
+                .unwrap_err()
+        ),
+        "25006"
+    );
     // In a block the error aborts it.
     sql.ok("BEGIN; SELECT a FROM t");
     assert_eq!(sql.refused("DELETE FROM t"), "25006");
     assert_eq!(sql.refused("SELECT a FROM t"), "25P02");
     sql.ok("ROLLBACK");
-    for text in ["SELECT 1", "SHOW server_version", "SET timezone = 'UTC'", "EXPLAIN SELECT * FROM t", "BEGIN; SELECT a FROM t; COMMIT"] {
+    for text in [
+        "SELECT 1",
+        "SHOW server_version",
+        "SET timezone = 'UTC'",
+        "EXPLAIN SELECT * FROM t",
+        "BEGIN; SELECT a FROM t; COMMIT",
+    ] {
         sql.ok(text);
     }
     assert_eq!(sql.value("SELECT a FROM t"), "1");
@@ -128,7 +178,10 @@ fn definitions_changed_while_catching_up_cause_a_restart_and_are_picked_up() {
         writer.ok(&format!("INSERT INTO t VALUES ({n})"));
     }
     // Too slow to catch up before the definitions change.
-    let mut new = world.instance("new", "v0.2.0", 1).arg("--hydration-rate", "40").start();
+    let mut new = world
+        .instance("new", "v0.2.0", 1)
+        .arg("--hydration-rate", "40")
+        .start();
     new.wait_log("booting in read-only mode");
     new.wait_ready();
     let before = new.log().matches("booting in read-only mode").count();
@@ -160,7 +213,11 @@ fn definitions_changed_when_ready_are_followed() {
     writer.ok("ALTER TABLE u RENAME TO w; ALTER TABLE w RENAME COLUMN b TO d; INSERT INTO w VALUES (8, 'y'); CREATE VIEW v AS SELECT count(*) AS n FROM w");
     new.wait_ready();
     let reader = Sql::connect(&new);
-    wait_for("the view", || reader.try_rows("SELECT n FROM v").map_err(|e| e.to_string()));
+    wait_for("the view", || {
+        reader
+            .try_rows("SELECT n FROM v")
+            .map_err(|e| e.to_string())
+    });
     assert!(new.is_running());
     promote(&mut new);
     let sql = Sql::connect(&new);
@@ -177,9 +234,17 @@ fn a_generation_slower_than_the_leader_is_never_ready() {
     for n in 0..100 {
         writer.ok(&format!("INSERT INTO t VALUES ({n})"));
     }
-    let mut new = world.instance("new", "v0.2.0", 1).arg("--hydration-rate", "20").arg("--max-wait", "2").start();
+    let mut new = world
+        .instance("new", "v0.2.0", 1)
+        .arg("--hydration-rate", "20")
+        .arg("--max-wait", "2")
+        .start();
     assert_eq!(new.wait_exit(), 1);
-    assert!(new.log().contains("not caught up within 2s"), "{}", new.log());
+    assert!(
+        new.log().contains("not caught up within 2s"),
+        "{}",
+        new.log()
+    );
     assert!(!new.log().contains("ready to promote"));
     writer.ok("INSERT INTO t VALUES (1)");
 }
@@ -193,10 +258,15 @@ fn skipping_the_catch_up_makes_ready_at_once_and_loses_nothing() {
     for n in 0..50 {
         writer.ok(&format!("INSERT INTO t VALUES ({n})"));
     }
-    let mut new = world.instance("new", "v0.2.0", 1).arg("--hydration-rate", "1").start();
-    wait_for("catching up", || match new.http("POST", "/api/leader/skip-catchup") {
-        Ok((204, _, body)) if body.is_empty() => Ok(()),
-        other => Err(format!("{other:?}")),
+    let mut new = world
+        .instance("new", "v0.2.0", 1)
+        .arg("--hydration-rate", "1")
+        .start();
+    wait_for("catching up", || {
+        match new.http("POST", "/api/leader/skip-catchup") {
+            Ok((204, _, body)) if body.is_empty() => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
     });
     promote(&mut new);
     assert_eq!(Sql::connect(&new).int("SELECT count(*) FROM t"), 50);
@@ -213,12 +283,22 @@ fn of_two_processes_of_one_generation_exactly_one_survives() {
     // Both at once.
     second.terminate();
     assert_eq!(second.wait_exit(), 143);
-    let mut both = [world.instance("a", "current", 0).start(), world.instance("b", "current", 0).start()];
+    let mut both = [
+        world.instance("a", "current", 0).start(),
+        world.instance("b", "current", 0).start(),
+    ];
     wait_for("the end of one of them", || {
         let running: Vec<bool> = both.iter_mut().map(Instance::is_running).collect();
-        if running.contains(&false) { Ok(()) } else { Err(format!("{running:?}")) }
+        if running.contains(&false) {
+            Ok(())
+        } else {
+            Err(format!("{running:?}"))
+        }
     });
-    let survivor = both.iter_mut().position(Instance::is_running).expect("one survives");
+    let survivor = both
+        .iter_mut()
+        .position(Instance::is_running)
+        .expect("one survives");
     assert_eq!(both[1 - survivor].wait_exit(), 1);
     both[survivor].wait_ready();
     Sql::connect(&both[survivor]).ok("INSERT INTO t VALUES (1)");
@@ -240,16 +320,33 @@ fn the_acknowledgement_log_tells_of_both_leaders() {
     let world = World::new();
     let path = world.path("ack.log");
     let path = path.to_str().expect("UTF-8");
-    let old = world.instance("old", "v0.1.0", 0).arg("--ack-log", path).start();
+    let old = world
+        .instance("old", "v0.1.0", 0)
+        .arg("--ack-log", path)
+        .start();
     old.wait_ready();
     Sql::connect(&old).ok("CREATE TABLE t (a int); INSERT INTO t VALUES (1)");
-    let mut new = world.instance("new", "v0.2.0", 1).arg("--ack-log", path).start();
+    let mut new = world
+        .instance("new", "v0.2.0", 1)
+        .arg("--ack-log", path)
+        .start();
     promote(&mut new);
     Sql::connect(&new).ok("INSERT INTO t VALUES (2)");
-    let text = std::fs::read_to_string(path).unwrap();
-    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let number = |n: usize, key: &str| lines[n][key].as_u64().unwrap();
-    assert_eq!(lines.len(), 2, "only leaders acknowledge: {text}");
-    assert_eq!((number(0, "generation"), number(1, "generation")), (0, 1));
-    assert!(number(0, "last_write") < number(1, "first_write"));
+    // An acknowledgement is noted when it has been sent.
+    wait_for("both acknowledgements", || {
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let number = |n: usize, key: &str| lines[n][key].as_u64().unwrap();
+        assert_eq!(lines.len(), 2, "only leaders acknowledge: {text}");
+        assert_eq!((number(0, "generation"), number(1, "generation")), (0, 1));
+        let both = number(0, "writes") == 1 && number(1, "writes") == 1;
+        if both && number(0, "last_write") < number(1, "first_write") {
+            Ok(())
+        } else {
+            Err(text)
+        }
+    });
 }

@@ -10,7 +10,10 @@ impl<'a> Reader<'a> {
                 self.0 = tail;
                 Ok(head)
             }
-            None => Err(format!("a record ends {} bytes early", length - self.0.len())),
+            None => Err(format!(
+                "a record ends {} bytes early",
+                length - self.0.len()
+            )),
         }
     }
 
@@ -31,7 +34,8 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn text(&mut self, length: usize) -> Result<String, String> {
-        String::from_utf8(self.take(length)?.to_vec()).map_err(|_| "a text that is not UTF-8".to_owned())
+        String::from_utf8(self.take(length)?.to_vec())
+            .map_err(|_| "a text that is not UTF-8".to_owned())
     }
 
     /// An unsigned integer, seven bits a byte, lowest first.
@@ -62,7 +66,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn end(&self) -> Result<(), String> {
-        if self.0.is_empty() { Ok(()) } else { Err(format!("{} bytes after the end of a record", self.0.len())) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} bytes after the end of a record", self.0.len()))
+        }
     }
 }
 

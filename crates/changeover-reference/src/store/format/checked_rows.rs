@@ -25,7 +25,12 @@ pub(super) fn put_effect(out: &mut Vec<u8>, effect: &Effect) {
             put_zigzag(out, *rowid);
             put_row(out, row);
         }
-        Effect::Update { table, old, rowid, row } => {
+        Effect::Update {
+            table,
+            old,
+            rowid,
+            row,
+        } => {
             out.push(1);
             put_text(out, table.as_bytes());
             put_zigzag(out, *old);
@@ -49,9 +54,21 @@ pub(super) fn effect(reader: &mut Reader<'_>) -> Result<Effect, String> {
     let length = reader.length()?;
     let text = reader.text(length)?;
     match tag {
-        0 => Ok(Effect::Insert { table: text, rowid: reader.zigzag()?, row: row(reader)? }),
-        1 => Ok(Effect::Update { table: text, old: reader.zigzag()?, rowid: reader.zigzag()?, row: row(reader)? }),
-        2 => Ok(Effect::Delete { table: text, rowid: reader.zigzag()? }),
+        0 => Ok(Effect::Insert {
+            table: text,
+            rowid: reader.zigzag()?,
+            row: row(reader)?,
+        }),
+        1 => Ok(Effect::Update {
+            table: text,
+            old: reader.zigzag()?,
+            rowid: reader.zigzag()?,
+            row: row(reader)?,
+        }),
+        2 => Ok(Effect::Delete {
+            table: text,
+            rowid: reader.zigzag()?,
+        }),
         3 => Ok(Effect::Ddl { statement: text }),
         _ => Err(format!("a record with the unknown tag {tag}")),
     }

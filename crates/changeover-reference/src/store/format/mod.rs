@@ -31,9 +31,18 @@ impl Part {
 /// Turns the effects of one transaction into parts, in the format with this mark.
 pub(crate) fn encode(mark: u8, effects: &[Effect]) -> Vec<Part> {
     match mark {
-        1 => effects.iter().map(|effect| Part::Text(json_rows::encode(effect))).collect(),
-        2 => effects.iter().map(|effect| Part::Bytes(tagged_rows::encode(effect))).collect(),
-        3 => effects.iter().map(|effect| Part::Bytes(checked_rows::encode(effect))).collect(),
+        1 => effects
+            .iter()
+            .map(|effect| Part::Text(json_rows::encode(effect)))
+            .collect(),
+        2 => effects
+            .iter()
+            .map(|effect| Part::Bytes(tagged_rows::encode(effect)))
+            .collect(),
+        3 => effects
+            .iter()
+            .map(|effect| Part::Bytes(checked_rows::encode(effect)))
+            .collect(),
         _ => vec![Part::Bytes(batch_log::encode(effects))],
     }
 }
@@ -44,9 +53,18 @@ pub(crate) fn encode(mark: u8, effects: &[Effect]) -> Vec<Part> {
 /// What is wrong with the bytes, as a fragment of a sentence.
 pub(crate) fn decode(mark: u8, parts: &[Part]) -> Result<Vec<Effect>, String> {
     match (mark, parts) {
-        (1, _) => parts.iter().map(|part| json_rows::decode(part.as_bytes())).collect(),
-        (2, _) => parts.iter().map(|part| tagged_rows::decode(part.as_bytes())).collect(),
-        (3, _) => parts.iter().map(|part| checked_rows::decode(part.as_bytes())).collect(),
+        (1, _) => parts
+            .iter()
+            .map(|part| json_rows::decode(part.as_bytes()))
+            .collect(),
+        (2, _) => parts
+            .iter()
+            .map(|part| tagged_rows::decode(part.as_bytes()))
+            .collect(),
+        (3, _) => parts
+            .iter()
+            .map(|part| checked_rows::decode(part.as_bytes()))
+            .collect(),
         (4, [part]) => batch_log::decode(part.as_bytes()),
         (4, _) => Err(format!("a batch in {} parts", parts.len())),
         _ => Err(format!("unknown format mark {mark}")),
@@ -64,7 +82,13 @@ mod tests {
             Just(Value::Null),
             any::<i64>().prop_map(Value::Int),
             any::<f64>().prop_map(Value::Real),
-            prop_oneof![Just(f64::INFINITY), Just(-0.0), Just(f64::NAN), Just(f64::MIN_POSITIVE)].prop_map(Value::Real),
+            prop_oneof![
+                Just(f64::INFINITY),
+                Just(-0.0),
+                Just(f64::NAN),
+                Just(f64::MIN_POSITIVE)
+            ]
+            .prop_map(Value::Real),
             ".{0,20}".prop_map(Value::Text),
             proptest::collection::vec(any::<u8>(), 0..20).prop_map(Value::Blob),
         ]
@@ -73,9 +97,19 @@ mod tests {
     fn effect() -> impl Strategy<Value = Effect> {
         let row = || proptest::collection::vec(value(), 0..6);
         prop_oneof![
-            (".{0,9}", any::<i64>(), row()).prop_map(|(table, rowid, row)| Effect::Insert { table, rowid, row }),
-            (".{0,9}", any::<i64>(), any::<i64>(), row())
-                .prop_map(|(table, old, rowid, row)| Effect::Update { table, old, rowid, row }),
+            (".{0,9}", any::<i64>(), row()).prop_map(|(table, rowid, row)| Effect::Insert {
+                table,
+                rowid,
+                row
+            }),
+            (".{0,9}", any::<i64>(), any::<i64>(), row()).prop_map(|(table, old, rowid, row)| {
+                Effect::Update {
+                    table,
+                    old,
+                    rowid,
+                    row,
+                }
+            }),
             (".{0,9}", any::<i64>()).prop_map(|(table, rowid)| Effect::Delete { table, rowid }),
             ".{0,40}".prop_map(|statement| Effect::Ddl { statement }),
         ]
@@ -113,8 +147,15 @@ mod tests {
 
     #[test]
     fn the_stored_bytes_differ_between_releases() {
-        let effects = [Effect::Insert { table: "t".into(), rowid: 1, row: vec![Value::Int(7), Value::Text("x".into())] }];
-        let all: Vec<_> = crate::ladder::releases().iter().map(|release| encode(release.mark, &effects)).collect();
+        let effects = [Effect::Insert {
+            table: "t".into(),
+            rowid: 1,
+            row: vec![Value::Int(7), Value::Text("x".into())],
+        }];
+        let all: Vec<_> = crate::ladder::releases()
+            .iter()
+            .map(|release| encode(release.mark, &effects))
+            .collect();
         for (n, one) in all.iter().enumerate() {
             assert!(all[n + 1..].iter().all(|other| other != one));
         }

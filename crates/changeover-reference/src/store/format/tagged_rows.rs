@@ -12,7 +12,12 @@ pub(super) fn encode(effect: &Effect) -> Vec<u8> {
             out.extend_from_slice(&rowid.to_be_bytes());
             put_row(&mut out, row);
         }
-        Effect::Update { table, old, rowid, row } => {
+        Effect::Update {
+            table,
+            old,
+            rowid,
+            row,
+        } => {
             put_text(&mut out, b'U', table);
             out.extend_from_slice(&old.to_be_bytes());
             out.extend_from_slice(&rowid.to_be_bytes());
@@ -33,9 +38,21 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Effect, String> {
     let length = reader.u32()?;
     let text = reader.text(length as usize)?;
     let effect = match tag {
-        b'I' => Effect::Insert { table: text, rowid: reader.i64()?, row: row(&mut reader)? },
-        b'U' => Effect::Update { table: text, old: reader.i64()?, rowid: reader.i64()?, row: row(&mut reader)? },
-        b'D' => Effect::Delete { table: text, rowid: reader.i64()? },
+        b'I' => Effect::Insert {
+            table: text,
+            rowid: reader.i64()?,
+            row: row(&mut reader)?,
+        },
+        b'U' => Effect::Update {
+            table: text,
+            old: reader.i64()?,
+            rowid: reader.i64()?,
+            row: row(&mut reader)?,
+        },
+        b'D' => Effect::Delete {
+            table: text,
+            rowid: reader.i64()?,
+        },
         b'S' => Effect::Ddl { statement: text },
         _ => return Err(format!("a record with the unknown tag {tag}")),
     };
