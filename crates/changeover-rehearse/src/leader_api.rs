@@ -153,11 +153,17 @@ async fn read_bounded(response: Response<Incoming>) -> Result<(StatusCode, Vec<u
 }
 
 fn failure(error: &hyper::Error) -> Failure {
-    let io_below = error
+    // A body that is cut short is an I/O error too; and so is one that is framed wrongly, but of these kinds.
+    let cut = error
         .source()
-        .is_some_and(|source| source.downcast_ref::<io::Error>().is_some());
-    // A body that is cut short arrives as an I/O error too.
-    if error.is_incomplete_message() || error.is_closed() || error.is_canceled() || io_below {
+        .and_then(|source| source.downcast_ref::<io::Error>())
+        .is_some_and(|error| {
+            !matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+            )
+        });
+    if error.is_incomplete_message() || error.is_closed() || error.is_canceled() || cut {
         return Failure::Died;
     }
     let mut text = error.to_string();

@@ -189,7 +189,7 @@ impl<S: Surroundings> Driver<S> {
             tokio::select! {
                 biased;
                 () = old.observe_until_gone() => {}
-                () = deadline => self.stop_lingering(new, old).await,
+                () = deadline => self.stop_lingering(old).await,
             }
             self.surroundings.gone(old.spec());
             Ok(())
@@ -198,8 +198,8 @@ impl<S: Surroundings> Driver<S> {
         Ok(())
     }
 
-    async fn stop_lingering(&self, new: &Running, old: &Running) {
-        new.event(EventKind::DeadlinePassed {
+    async fn stop_lingering(&self, old: &Running) {
+        old.event(EventKind::DeadlinePassed {
             phase: Phase::Retire,
             waited_ms: millis(self.timeouts.retire),
             missing: format!(
@@ -243,7 +243,8 @@ impl<S: Surroundings> Driver<S> {
         let found = self
             .until_answer(
                 new,
-                Phase::Retire,
+                // The deadline is that of a first answer, and so is the finding: retiring is about the old one.
+                Phase::Bootstrap,
                 self.timeouts.bootstrap,
                 "a version through the front door",
                 || self.surroundings.version(),

@@ -1,4 +1,5 @@
 //! Integration tests of the executor.
 
 mod clients;
+mod driver;
 mod pg_stub;
