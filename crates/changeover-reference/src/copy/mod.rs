@@ -161,12 +161,10 @@ impl PrivateCopy {
         }
         let file = directory.join("copy.db");
         let stamp = format!("{store} {version} {}", boot_id());
-        let usable = match CopyConnection::open(&file, version)
+        // A copy that cannot be read is as good as none.
+        let usable = CopyConnection::open(&file, version)
             .and_then(|connection| usable(&connection, &stamp, upper))
-        {
-            Ok(usable) => usable,
-            Err(_) => false,
-        };
+            .unwrap_or_default();
         if !usable {
             for suffix in ["", "-wal", "-shm"] {
                 match std::fs::remove_file(directory.join(format!("copy.db{suffix}"))) {
