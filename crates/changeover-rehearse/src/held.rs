@@ -246,7 +246,7 @@ mod tests {
     use super::*;
     use changeover_model::target::ClientTemplate;
     use std::time::Duration;
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     async fn connection() -> (TcpListener, HeldConnection) {
@@ -304,5 +304,37 @@ mod tests {
             answer.error.unwrap().kind,
             changeover_model::history::ErrorKind::Reset
         );
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ended_between_two_turns_costs_no_operation() {
+        let (listener, mut connection) = connection().await;
+        let server = tokio::spawn(async move {
+            for _ in 0..2 {
+                let (mut peer, _) = listener.accept().await.unwrap();
+                let length = peer.read_u32().await.unwrap() as usize;
+                peer.read_exact(&mut vec![0; length - 4]).await.unwrap();
+                peer.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I")
+                    .await
+                    .unwrap();
+                let mut query = [0; b"Q\0\0\0\x04READ 'k'\0".len()];
+                peer.read_exact(&mut query).await.unwrap();
+                peer.write_all(b"C\0\0\0\x0dSELECT 0\0Z\0\0\0\x05I")
+                    .await
+                    .unwrap();
+            }
+        });
+        for _ in 0..2 {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let answer = connection.perform(&read(), deadline).await;
+            assert_eq!(answer.outcome, changeover_model::history::Outcome::Ok);
+            // Until its end has arrived.
+            while let Link::Up(client) = &mut connection.link
+                && !client.is_dead()
+            {
+                tokio::task::yield_now().await;
+            }
+        }
+        server.await.unwrap();
     }
 }

@@ -215,33 +215,6 @@ async fn a_held_client_connects_again_at_its_next_turn_with_a_new_process() {
 }
 
 #[tokio::test]
-async fn a_connection_that_ended_between_two_turns_costs_no_operation() {
-    // Every connection ends after one query.
-    let stub = PgStub::start(|heard| match &heard.query {
-        Some(query) if query.starts_with("ADD 'lane.held") => Do::Close(
-            [
-                crate::pg_stub::complete("INSERT 0 1"),
-                crate::pg_stub::ready(),
-            ]
-            .concat(),
-        ),
-        _ => Do::Serve,
-    })
-    .await;
-    let (recorder, mut history) = History::new();
-    let load = Load::start(recorder, &stub.target(LONG), &plan(2, 1, 1)).unwrap();
-    history
-        .until(|all| lane(all, Class::Write, Connection::Held).len() > 32)
-        .await;
-    load.stop().await;
-    let all = history.all();
-    check(&all);
-    for o in lane(&all, Class::Write, Connection::Held) {
-        assert_eq!(o.outcome, Outcome::Ok, "{o:?}");
-    }
-}
-
-#[tokio::test]
 async fn a_client_of_new_connections_gets_a_new_process_after_an_unknown() {
     let stub = PgStub::start(|heard| match heard.is("ADD 'lane.new.0' 0") {
         true => Do::Close(Vec::new()),
