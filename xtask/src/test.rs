@@ -55,10 +55,10 @@ fn commands(nextest: bool, names: &[String]) -> Vec<Command> {
     if nextest {
         let mut tests = cargo(["nextest", "run", "--locked", "--workspace"]);
         tests.args(names.clone());
-        // nextest runs no doctests.
+        // nextest runs no doctests. They come first: the summary of the many shall be the last word.
         let mut doctests = cargo(["test", "--locked", "--workspace", "--doc"]);
         doctests.arg("--").args(names);
-        return vec![tests, doctests];
+        return vec![doctests, tests];
     }
     let mut together = cargo(["test", "--locked", "--workspace", "--no-fail-fast"]);
     together.args(["--", "--skip", ALONE]).args(names.clone());
@@ -94,11 +94,11 @@ mod tests {
         let commands = commands(true, &["slow".to_owned()]);
         assert_eq!(
             words(&commands[0]),
-            ["nextest", "run", "--locked", "--workspace", "slow"]
+            ["test", "--locked", "--workspace", "--doc", "--", "slow"]
         );
         assert_eq!(
             words(&commands[1]),
-            ["test", "--locked", "--workspace", "--doc", "--", "slow"]
+            ["nextest", "run", "--locked", "--workspace", "slow"]
         );
     }
 

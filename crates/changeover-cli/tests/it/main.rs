@@ -1,3 +1,4 @@
 //! The real binary, from the outside.
 
+mod psycopg;
 mod transcripts;
