@@ -99,7 +99,6 @@ fn promoted_at(step: &StepTimes) -> Option<u64> {
         .iter()
         .find(|(phase, _)| *phase >= Phase::Bootstrap)
         .map(|(_, at)| *at)
-        .or(step.completed.then_some(step.span.end))
 }
 
 /// Doubts about a lane: too little of it, in the quiet windows or in a step. `sent` is ascending by `intended`.

@@ -288,6 +288,26 @@ mod tests {
     }
 
     #[test]
+    fn a_quiet_window_lies_next_to_its_step() {
+        let mut e = events();
+        e.step(0)
+            .at(10)
+            .started()
+            .at(15)
+            .quiet(true)
+            .at(18)
+            .quiet(false);
+        e.at(20).ended(true);
+        e.step(1).at(50).started().at(70).ended(true);
+        e.step(2).at(80).started().at(90).ended(true);
+        e.at(95).quiet(true).at(99).quiet(false);
+        let line = Timeline::new(&e.list);
+        assert_eq!(line.step(1).unwrap().before, None);
+        assert_eq!(line.step(1).unwrap().after, None);
+        assert!(line.step(2).unwrap().after.is_some());
+    }
+
+    #[test]
     fn a_step_that_did_not_end_lasts_to_the_last_event() {
         let mut e = events();
         e.at(1).quiet(true).at(2).quiet(false);

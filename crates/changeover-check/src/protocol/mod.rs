@@ -321,6 +321,16 @@ mod tests {
             }),
             expected
         );
+        // Stopped, and the step failed for another reason.
+        assert_eq!(
+            checks(|e| {
+                e.step(1).on(0).push(deadline(Phase::Retire));
+                e.push(lingered.clone()).push(EventKind::StepFailed {
+                    reason: "no version".to_owned(),
+                });
+            }),
+            expected
+        );
         // The retire phase also waits for an answer through the front door; the step fails when there is none.
         assert_eq!(
             checks(|e| {

@@ -63,7 +63,7 @@ impl Instance {
                 .take()
                 .is_some_and(|before| arrow(Some(before), status, who));
         let from = self.last.replace(status);
-        self.perhaps_stale = stale || (self.perhaps_stale && from == Some(status));
+        self.perhaps_stale = stale;
         self.standing.led |= status == IsLeader;
         if legal || stale { Ok(()) } else { Err(from) }
     }
@@ -423,6 +423,12 @@ mod tests {
         assert_eq!(found, [(Check::NeverReady, Some(0))]);
         let found = checks(|e| {
             ready(e).on(1).exit(166).exit(101);
+        });
+        assert_eq!(found, []);
+        // Passed over by a higher one: fenced, and right to leave.
+        let found = checks(|e| {
+            ready(e).step(2).on(2).status(ReadyToPromote).promote();
+            e.on(1).exit(0);
         });
         assert_eq!(found, []);
     }

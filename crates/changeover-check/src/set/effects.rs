@@ -308,6 +308,22 @@ mod tests {
     }
 
     #[test]
+    fn an_element_added_twice_may_show_twice_but_failures_do_not_count() {
+        let operations = |second: Outcome| {
+            [
+                add(1, "k", 5, (10, 20)),
+                ended(add(1, "k", 5, (21, 25)), second),
+                read(2, "k", &[5, 5], (30, 40)),
+            ]
+        };
+        assert_eq!(checks(&operations(Outcome::Unknown)), []);
+        assert_eq!(
+            checks(&operations(Outcome::Fail)),
+            [Check::DuplicatedEffect]
+        );
+    }
+
+    #[test]
     fn the_effect_of_a_failed_write_is_a_zombie() {
         let failed = ended(add(1, "k", 5, (10, 20)), Outcome::Fail);
         let shown = read(2, "k", &[5], (30, 40));
@@ -336,7 +352,14 @@ mod tests {
         );
         // Recorded later because it ended later, but under way when the answer came.
         let under_way = add(1, "k", 5, (40, 50));
-        assert_eq!(checks(&[shown, under_way]), []);
+        assert_eq!(checks(&[shown.clone(), under_way]), []);
+        // The first answer counts, whatever the order of the records.
+        let later = read(3, "k", &[5], (90, 100));
+        let sent_between = add(1, "k", 5, (50, 60));
+        assert_eq!(
+            checks(&[later, shown, sent_between]),
+            [Check::InvariantBroken]
+        );
     }
 
     #[test]

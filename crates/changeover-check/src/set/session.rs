@@ -282,5 +282,9 @@ mod tests {
         ] {
             assert_eq!(checks(&fine), []);
         }
+        // Added again: which of the two adds is shown cannot be told.
+        let again = add(1, "k", 5, (31, 40));
+        let shown = observed(read(2, "k", &[5], (41, 50)), 1);
+        assert_eq!(checks(&[first, second, again, shown]), []);
     }
 }
