@@ -216,7 +216,10 @@ impl<S: Surroundings> Driver<S> {
                 }
             })
             .await;
-        self.conclude(&about, result, new, &course).await
+        let new = self.conclude(&about, result, new, &course).await?;
+        // It is gone; what it may have left behind is not worth a millisecond of the step.
+        old.stop("lingered", STOP_GRACE).await;
+        Ok(new)
     }
 
     async fn unless_cancelled(

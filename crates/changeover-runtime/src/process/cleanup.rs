@@ -56,6 +56,7 @@ fn end_processes(owner: &Owner, lines: &[Line]) -> Vec<Outcome> {
         run: owner.run.clone(),
         run_dir: owner.run_dir.clone(),
         instance: None,
+        since: owner.harness_start,
     };
     let recorded: Vec<(u32, u64)> = lines
         .iter()

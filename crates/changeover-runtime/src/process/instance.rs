@@ -29,6 +29,8 @@ pub(super) struct ProcessInstance {
     child: Child,
     pid: u32,
     ended: Option<Ended>,
+    /// Nothing of it can be left: it was stopped, helpers included.
+    cleared: bool,
 }
 
 impl ProcessInstance {
@@ -45,6 +47,7 @@ impl ProcessInstance {
             child,
             pid,
             ended: None,
+            cleared: false,
         })
     }
 
@@ -198,6 +201,7 @@ impl Instance for ProcessInstance {
         self.child = child;
         self.pid = pid;
         self.ended = None;
+        self.cleared = false;
         Ok(())
     }
 
@@ -221,7 +225,10 @@ impl Instance for ProcessInstance {
                 self.note_end(status, true)
             }
         };
-        self.mark.end_carriers();
+        let mark = self.mark.clone();
+        // Waiting for helpers to die must not hold up whoever else runs on this thread.
+        let cleared = tokio::task::spawn_blocking(move || mark.end_carriers()).await;
+        self.cleared = cleared.is_ok();
         ended
     }
 
@@ -232,6 +239,9 @@ impl Instance for ProcessInstance {
 
 impl Drop for ProcessInstance {
     fn drop(&mut self) {
+        if self.cleared {
+            return;
+        }
         self.signal_group(Signal::SIGKILL);
         // The mark finds what the group does not: helpers of earlier processes, or with a group of their own.
         self.mark.end_carriers();

@@ -18,6 +18,9 @@ pub(super) struct Mark {
     pub(super) run: String,
     pub(super) run_dir: String,
     pub(super) instance: Option<String>,
+    /// When the harness was started, see [`Seen::start`]: what is older is not looked at. That keeps a search cheap
+    /// enough for the middle of a measurement.
+    pub(super) since: u64,
 }
 
 impl Mark {
@@ -41,7 +44,7 @@ impl Mark {
     /// Every process but this one that carries it.
     pub(super) fn carriers(&self) -> Vec<Seen> {
         let mut seen = proc_fs::others();
-        seen.retain(|process| self.is_on(process.pid));
+        seen.retain(|process| process.start >= self.since && self.is_on(process.pid));
         seen
     }
 

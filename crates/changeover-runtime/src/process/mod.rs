@@ -54,6 +54,7 @@ impl ProcessRuntime {
                 run: run.to_owned(),
                 run_dir: run_dir.to_string_lossy().into_owned(),
                 instance: None,
+                since: proc_fs::start_of(std::process::id()).unwrap_or(0),
             },
             ledger: Arc::new(ledger),
             ports: Ports::new(),

@@ -231,3 +231,73 @@ async fn a_first_service_that_never_leads_is_stopped() {
         "the last word is known"
     );
 }
+
+#[tokio::test]
+async fn each_generation_is_observed_only_while_it_must_not_lead() {
+    let bench = Bench::new().await;
+    bench.world.script(0, |p| async move {
+        p.lead().await;
+        p.fenced().await;
+        p.sql(Sql::ReadOnly);
+        // Stays for a while after the new one has led.
+        while p.world.figures(1).starts < 2 {
+            p.ms(1).await;
+        }
+        p.ms(120).await;
+        ProcessEnd::Code(0)
+    });
+    bench.world.script(1, |p| async move {
+        if p.leads() {
+            return honest(p).await;
+        }
+        p.listen().await;
+        p.status("Initializing");
+        p.sql(Sql::ReadOnly);
+        p.ms(80).await;
+        p.status("ReadyToPromote");
+        p.promotions(1).await;
+        p.ms(80).await;
+        p.fence();
+        ProcessEnd::Code(166)
+    });
+    let (_old, new) = bench.upgrade().await;
+    let mut new = new.unwrap();
+    let _third = bench.step(2, &mut new).await.unwrap();
+    assert_eq!(bench.found(), names([]));
+
+    let at = |generation, such: &dyn Fn(&EventKind) -> bool| {
+        let events = bench.events().into_iter();
+        let mut of = events.filter(|e| e.generation == Some(generation));
+        of.find(|e| such(&e.kind)).unwrap().at
+    };
+    let sent = at(1, &|kind| matches!(kind, EventKind::PromoteIntent { .. }));
+    let leads = at(1, &|kind| {
+        matches!(
+            kind,
+            EventKind::StatusSeen {
+                seen: StatusSeen::Status(IsLeader),
+                ..
+            }
+        )
+    });
+    let over = at(1, &|kind| matches!(kind, EventKind::StepEnded { .. }));
+    let log = bench.log.lock().unwrap();
+    let invoked = |generation| {
+        let operations = log.operations.iter();
+        operations
+            .filter(move |o| o.generation == Some(generation))
+            .map(|o| o.invoke)
+            .collect::<Vec<u64>>()
+    };
+    let before: Vec<u64> = invoked(1).into_iter().filter(|&at| at < leads).collect();
+    assert!(
+        !before.is_empty() && before.iter().all(|&at| at < sent),
+        "{before:?}, {sent}"
+    );
+    let after = invoked(0);
+    assert!(!after.is_empty(), "the old one was observed");
+    assert!(
+        after.iter().all(|&at| leads <= at && at <= over),
+        "{after:?}, {leads}, {over}"
+    );
+}

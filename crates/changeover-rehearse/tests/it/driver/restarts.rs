@@ -3,6 +3,7 @@
 use super::bench::{Bench, names};
 use super::scripted::honest;
 use changeover_model::event::{EventKind, ProcessEnd, RestartReason};
+use changeover_rehearse::driver::STOP_GRACE;
 use changeover_rehearse::supervisor::{CRASH_PAUSE, Gone, Now};
 use tokio_util::sync::CancellationToken;
 
@@ -109,6 +110,36 @@ async fn crashes_that_get_further_each_time_are_no_loop() {
             _ => {}
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_stopped_between_two_processes_is_not_restarted() {
+    let bench = Bench::new().await;
+    let crash = CancellationToken::new();
+    let told = crash.clone();
+    bench.world.script(0, move |p| {
+        let told = told.clone();
+        async move {
+            p.lead().await;
+            told.cancelled().await;
+            ProcessEnd::Signal(9)
+        }
+    });
+    let leader = bench.start_first().await.unwrap();
+    let mut state = leader.supervisor().watch();
+    crash.cancel();
+    state
+        .wait_for(|state| state.now == Now::Restarting)
+        .await
+        .unwrap();
+    leader.stop("run-over", STOP_GRACE).await;
+    assert_eq!(bench.world.figures(0).starts, 1);
+    assert_eq!(bench.ends(0), [(ProcessEnd::Signal(9), false)], "told once");
+    assert_eq!(bench.of(0).last(), Some(&EventKind::StopDone));
+    assert!(matches!(
+        leader.supervisor().state().now,
+        Now::Gone(Gone::Stopped(_))
+    ));
 }
 
 #[tokio::test]
