@@ -19,12 +19,12 @@ pub enum Outcome {
 
 /// Removes what the run of that directory left: its processes and its `work` directory. A process is ended only if
 /// it carries the run's mark in its environment, and is recorded by number *and* start time, or belongs to the group
-/// of one that was recorded. A run whose harness still lives is left alone.
+/// of one that was recorded. A run whose harness still lives is left alone, and so is a directory without a record.
 pub fn cleanup(run_dir: &Path) -> Vec<Outcome> {
     let (owner, lines) = match ledger::read(run_dir) {
         Ok(read) => read,
-        // A run that ended before it started a process; only files can be left.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return remove_work(run_dir),
+        // Without a record nothing proves that anything here is ours, a directory called `work` least of all.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
         Err(error) => {
             return vec![Outcome::Refused(format!(
                 "{} cannot be read: {error}; look for processes with {} in their environment yourself",

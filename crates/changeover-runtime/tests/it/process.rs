@@ -277,8 +277,11 @@ async fn cleanup_spares_a_process_without_the_mark() {
 #[test]
 fn cleanup_of_what_is_no_run_does_nothing() {
     let dir = tempfile::tempdir().unwrap();
+    let work = dir.path().join("work");
+    fs::create_dir(&work).unwrap();
     assert_eq!(cleanup(dir.path()), Vec::new());
     assert_eq!(cleanup(Path::new("no/such/directory")), Vec::new());
     fs::write(dir.path().join("processes.jsonl"), "nonsense\n").unwrap();
     assert!(matches!(&cleanup(dir.path())[..], [Outcome::Refused(_)]));
+    assert!(work.exists(), "somebody's own work");
 }
