@@ -321,6 +321,17 @@ fn what_full_reads_did_not_cover_is_inconclusive() {
 }
 
 #[test]
+fn a_load_that_did_not_end_is_one_reason_for_doubt() {
+    let run = clean()
+        .without(|kind, at| at >= 2640 && !matches!(kind, EventKind::RunEnded))
+        .with(|run| {
+            run.operations
+                .retain(|o| o.source != Some(Source::FullRead) || o.invoke < 2640 * MS);
+        });
+    doubted(run, "the load did not end");
+}
+
+#[test]
 fn a_late_harness_is_inconclusive() {
     let late = |by: u64, share: usize| {
         clean().with(|run| {
