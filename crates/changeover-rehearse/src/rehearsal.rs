@@ -1,0 +1,375 @@
+//! One run of one plan, from the first spawn to the last sweep.
+
+use crate::driver::{Driver, Launch, Running, STOP_GRACE, StepFailed, Timeouts};
+use crate::front_door::FrontDoor;
+use crate::full_read::full_read;
+use crate::load::Load;
+use crate::record::{About, Recorder};
+use crate::supervisor::ExitRules;
+use crate::surroundings::{ClientSide, Observers};
+use crate::tally::{Keys, Live};
+use changeover_model::event::EventKind;
+use changeover_model::plan::{Plan, StepPlan};
+use changeover_model::service::ServiceArgs;
+use changeover_model::target::{Target, fill};
+use changeover_model::version::PathVersion;
+use changeover_runtime::{InstanceSpec, Runtime, RuntimeError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// A quiet window is at least this long,
+const QUIET: Duration = Duration::from_millis(500);
+/// and at least this many intervals of the lanes.
+const QUIET_INTERVALS: u32 = 20;
+
+/// How long a full read may take: this, and a bit more for each key.
+const FULL_READ: Duration = Duration::from_secs(30);
+const FULL_READ_KEY: Duration = Duration::from_millis(10);
+
+/// Connections through the front door have this long to end by themselves after the load.
+const DOOR_GRACE: Duration = Duration::from_millis(200);
+
+/// Everything that a rehearsal needs and that is no part of its plan.
+pub struct Setup {
+    /// What is to happen. It must have been validated.
+    pub plan: Plan,
+    /// How the target is started and talked to.
+    pub target: Target,
+    /// Where instances run.
+    pub runtime: Arc<dyn Runtime>,
+    /// Where clients connect. Already bound: that its address is free is known before anything starts.
+    pub front_door: FrontDoor,
+    /// Takes events and operations.
+    pub recorder: Recorder,
+    /// Cancelled to end the run early, in good order.
+    pub cancel: CancellationToken,
+    /// The load's figures appear here once it runs.
+    pub live: Arc<OnceLock<Arc<Live>>>,
+    /// The run's name.
+    pub run: String,
+    /// The run's directory, absolute; `logs` and `work` must be in it.
+    pub run_dir: PathBuf,
+    /// The changeover binary, for targets that are part of it.
+    pub program: String,
+    /// The metadata store's address, as instances take it.
+    pub metadata_store: String,
+}
+
+/// How a rehearsal ended. What it means is the judge's business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// All steps were gone through.
+    Completed,
+    /// The first service did not start, or a step failed: why, in a sentence.
+    Failed(String),
+    /// It was cancelled.
+    Interrupted,
+}
+
+/// Runs a plan. Everything that was started has ended when this returns.
+pub async fn rehearse(setup: Setup) -> Ending {
+    let Setup {
+        plan,
+        target,
+        runtime,
+        front_door,
+        recorder,
+        cancel,
+        live,
+        run,
+        run_dir,
+        program,
+        metadata_store,
+    } = setup;
+    let nobody = About::default();
+    recorder.event(
+        &nobody,
+        EventKind::RunStarted {
+            run,
+            changeover: env!("CARGO_PKG_VERSION").to_owned(),
+            cores: std::thread::available_parallelism().map_or(1, |n| n.get()),
+        },
+    );
+    recorder.event(
+        &nobody,
+        EventKind::FrontDoorListening {
+            addr: front_door.addr().to_string(),
+        },
+    );
+    let clients = ClientSide {
+        recorder: recorder.clone(),
+        front_door,
+        client: target.client.clone(),
+        operation_timeout: Timeouts::of(&plan).operation,
+        probe_interval: Duration::from_millis(plan.workload.probe_interval_ms),
+        keys: OnceLock::new(),
+        observers: Mutex::new(Observers::default()),
+    };
+    let mut rehearsal = Rehearsal {
+        driver: Driver {
+            runtime,
+            surroundings: clients,
+            recorder,
+            rules: ExitRules::from(&target.instance),
+            timeouts: Timeouts::of(&plan),
+            cancel,
+        },
+        launcher: Launcher {
+            target,
+            instance_args: plan.instance_args.clone(),
+            run_dir,
+            program,
+            metadata_store,
+        },
+        plan,
+        live,
+        leader: None,
+        load: None,
+    };
+    let ending = rehearsal.run().await;
+    rehearsal.wind_up(&ending).await;
+    ending
+}
+
+/// Makes specifications of instances out of templates.
+struct Launcher {
+    target: Target,
+    instance_args: Vec<String>,
+    run_dir: PathBuf,
+    program: String,
+    metadata_store: String,
+}
+
+impl Launcher {
+    async fn launch(
+        &self,
+        runtime: &dyn Runtime,
+        service: &ServiceArgs,
+        version: &PathVersion,
+    ) -> Result<Launch, RuntimeError> {
+        let (sql_addr, http_addr) = runtime.reserve_addresses().await?;
+        let name = format!("{}.{}", service.name, service.deploy_generation);
+        let data_dir = self.run_dir.join("work").join(&name);
+        let version = version.to_string();
+        let values: [(&str, &str); 9] = [
+            ("program", &self.program),
+            ("version", &version),
+            ("generation", &service.deploy_generation.to_string()),
+            ("slot", &service.name),
+            ("sql_addr", &sql_addr.to_string()),
+            ("http_addr", &http_addr.to_string()),
+            ("metadata_store", &self.metadata_store),
+            ("data_dir", &data_dir.to_string_lossy()),
+            ("run_dir", &self.run_dir.to_string_lossy()),
+        ];
+        let instance = &self.target.instance;
+        let command = instance.command.iter().chain(&self.instance_args);
+        Ok(Launch {
+            spec: InstanceSpec {
+                slot: service.name.clone(),
+                generation: service.deploy_generation,
+                command: command.map(|part| fill(part, &values)).collect(),
+                env: instance
+                    .env
+                    .iter()
+                    .map(|(key, value)| (key.clone(), fill(value, &values)))
+                    .collect(),
+                sql_addr,
+                http_addr,
+                log: self.run_dir.join("logs").join(format!("{name}.log")),
+            },
+            expected_version: version,
+        })
+    }
+}
+
+struct Rehearsal {
+    driver: Driver<ClientSide>,
+    launcher: Launcher,
+    plan: Plan,
+    live: Arc<OnceLock<Arc<Live>>>,
+    leader: Option<Running>,
+    load: Option<Load>,
+}
+
+impl Rehearsal {
+    async fn run(&mut self) -> Ending {
+        match self.steps().await {
+            Ok(()) => Ending::Completed,
+            Err(stop) => stop,
+        }
+    }
+
+    async fn steps(&mut self) -> Result<(), Ending> {
+        let launch = self.launch(0).await?;
+        let first = self.driver.start_first(&self.plan.path[0], launch).await;
+        self.leader = Some(first.map_err(ending)?);
+        self.prepare().await?;
+        self.start_load()?;
+        self.quiet_window(1).await?;
+        for index in 0..self.plan.steps.len() {
+            let step = self.plan.steps[index].clone();
+            self.step(&step, index + 1).await?;
+            // Nothing else goes on in a quiet window: reading everything back comes after it.
+            self.quiet_window(step.number).await?;
+            self.full_read(Some(step.number)).await;
+        }
+        Ok(())
+    }
+
+    async fn launch(&self, index: usize) -> Result<Launch, Ending> {
+        let (service, version) = (&self.plan.services[index], &self.plan.path[index]);
+        self.launcher
+            .launch(&*self.driver.runtime, service, version)
+            .await
+            .map_err(|error| self.failed(index, error.message))
+    }
+
+    /// What failed outside of the driver's sight is an event as well.
+    fn failed(&self, step: usize, reason: String) -> Ending {
+        let step = u32::try_from(step).ok();
+        let kind = EventKind::StepFailed {
+            reason: reason.clone(),
+        };
+        self.event(step, kind);
+        Ending::Failed(reason)
+    }
+
+    async fn step(&mut self, step: &StepPlan, service: usize) -> Result<(), Ending> {
+        let launch = self.launch(service).await?;
+        let Some(mut old) = self.leader.take() else {
+            return Err(self.failed(service, "there is no leader to upgrade".to_owned()));
+        };
+        match self.driver.upgrade(step, &mut old, launch).await {
+            Ok(new) => {
+                // It has left by itself or was stopped; this only lets go of it.
+                old.stop("run-over", STOP_GRACE).await;
+                self.leader = Some(new);
+                Ok(())
+            }
+            Err(mut failed) => {
+                self.leader = match failed.new.take() {
+                    Some(new) => {
+                        old.stop("step-failed", STOP_GRACE).await;
+                        Some(new)
+                    }
+                    None => Some(old),
+                };
+                Err(ending(failed))
+            }
+        }
+    }
+
+    /// Creates what the clients need.
+    async fn prepare(&self) -> Result<(), Ending> {
+        let clients = &self.driver.surroundings;
+        self.event(None, EventKind::PrepareIntent);
+        let door = clients.front_door.addr();
+        clients
+            .execute(door, &clients.client.create)
+            .await
+            .map_err(|e| {
+                self.failed(0, format!("the clients' tables could not be created: {e}"))
+            })?;
+        self.event(None, EventKind::PrepareDone);
+        Ok(())
+    }
+
+    fn start_load(&mut self) -> Result<(), Ending> {
+        let clients = &self.driver.surroundings;
+        let target = clients
+            .target(clients.front_door.addr())
+            .map_err(|e| self.failed(0, e.to_string()))?;
+        self.event(None, EventKind::LoadIntent);
+        let load = Load::start(self.driver.recorder.clone(), &target, &self.plan.workload)
+            .map_err(|e| self.failed(0, format!("the load could not be started: {e}")))?;
+        self.event(None, EventKind::LoadDone);
+        // Both are set once: there is one load in a run.
+        let _ = clients.keys.set(load.keys());
+        let _ = self.live.set(load.live());
+        self.load = Some(load);
+        Ok(())
+    }
+
+    async fn quiet_window(&self, step: u32) -> Result<(), Ending> {
+        let interval = self.driver.surroundings.probe_interval;
+        self.event(Some(step), EventKind::QuietWindowStarted);
+        tokio::select! {
+            biased;
+            () = self.driver.cancel.cancelled() => return Err(Ending::Interrupted),
+            () = tokio::time::sleep(QUIET.max(interval * QUIET_INTERVALS)) => {}
+        }
+        self.event(Some(step), EventKind::QuietWindowEnded);
+        Ok(())
+    }
+
+    async fn full_read(&self, step: Option<u32>) {
+        let clients = &self.driver.surroundings;
+        let Some(keys) = clients.keys.get().map(|keys: &Arc<Keys>| keys.all()) else {
+            return;
+        };
+        let Ok(target) = clients.target(clients.front_door.addr()) else {
+            return;
+        };
+        let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        self.event(
+            step,
+            EventKind::FullReadIntent {
+                keys: u64::from(count),
+            },
+        );
+        let deadline = Instant::now() + FULL_READ + FULL_READ_KEY * count;
+        let read = full_read(&self.driver.recorder, &target, keys, deadline);
+        tokio::select! {
+            biased;
+            // A read that was cut short is no full read: there is no event of its end.
+            () = self.driver.cancel.cancelled() => {}
+            read = read => {
+                self.event(step, EventKind::FullReadDone { unread: read.unread });
+            }
+        }
+    }
+
+    /// Ends the load, reads everything back once more, and stops what still runs.
+    async fn wind_up(mut self, ending: &Ending) {
+        if let Some(load) = self.load.take() {
+            self.event(None, EventKind::LoadEndIntent);
+            load.stop().await;
+            self.event(None, EventKind::LoadEndDone);
+            if *ending != Ending::Interrupted {
+                self.full_read(None).await;
+            }
+        }
+        let Rehearsal { driver, leader, .. } = self;
+        let clients = driver.surroundings;
+        clients.end_observers().await;
+        clients.front_door.shutdown(DOOR_GRACE).await;
+        if let Some(leader) = leader {
+            leader.stop("run-over", STOP_GRACE).await;
+        }
+        let nobody = About::default();
+        for what in driver.runtime.sweep().await {
+            driver.recorder.event(&nobody, EventKind::Leftover { what });
+        }
+        driver.recorder.event(&nobody, EventKind::RunEnded);
+    }
+
+    fn event(&self, step: Option<u32>, kind: EventKind) {
+        let about = About {
+            step,
+            ..About::default()
+        };
+        self.driver.recorder.event(&about, kind);
+    }
+}
+
+fn ending(failed: StepFailed) -> Ending {
+    if failed.interrupted {
+        Ending::Interrupted
+    } else {
+        Ending::Failed(failed.reason)
+    }
+}

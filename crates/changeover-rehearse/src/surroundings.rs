@@ -1,0 +1,162 @@
+//! What the driver sees of the rest of a rehearsal: the real front door, the real clients, the direct observers.
+
+use crate::driver::Surroundings;
+use crate::front_door::FrontDoor;
+use crate::observers::Observer;
+use crate::record::Recorder;
+use crate::sql_client::{SqlClient, SqlTarget, UrlError};
+use crate::tally::Keys;
+use changeover_model::target::ClientTemplate;
+use changeover_runtime::InstanceSpec;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The clients' side of a rehearsal.
+pub(crate) struct ClientSide {
+    pub(crate) recorder: Recorder,
+    pub(crate) front_door: FrontDoor,
+    pub(crate) client: ClientTemplate,
+    pub(crate) operation_timeout: Duration,
+    pub(crate) probe_interval: Duration,
+    /// What has been written; there is nothing to observe before the load runs.
+    pub(crate) keys: OnceLock<Arc<Keys>>,
+    pub(crate) observers: Mutex<Observers>,
+}
+
+/// Observers that look, and observers that were told to end but have not been waited for.
+#[derive(Default)]
+pub(crate) struct Observers {
+    looking: Vec<(u64, Observer)>,
+    ending: Vec<Observer>,
+}
+
+impl ClientSide {
+    /// What to say at this address.
+    pub(crate) fn target(&self, addr: SocketAddr) -> Result<SqlTarget, UrlError> {
+        SqlTarget::new(&self.client, addr, self.operation_timeout)
+    }
+
+    /// Runs statements through the front door on one connection; returns the rows of the last as text.
+    pub(crate) async fn execute(
+        &self,
+        addr: SocketAddr,
+        statements: &[String],
+    ) -> Result<Vec<Vec<Option<String>>>, String> {
+        let target = self.target(addr).map_err(|e| e.to_string())?;
+        let deadline = Instant::now() + self.operation_timeout;
+        let mut client = SqlClient::connect(target, deadline)
+            .await
+            .map_err(|e| e.to_string())?;
+        let mut rows = Vec::new();
+        for sql in statements {
+            let deadline = Instant::now() + self.operation_timeout;
+            rows = client
+                .execute(sql, deadline)
+                .await
+                .map_err(|e| format!("{e} ({sql})"))?;
+        }
+        client.close().await;
+        Ok(rows)
+    }
+
+    /// Waits until no observer looks any more.
+    pub(crate) async fn end_observers(&self) {
+        let Observers { looking, ending } = std::mem::take(&mut *self.observers());
+        for observer in looking.into_iter().map(|(_, o)| o).chain(ending) {
+            observer.stop().await;
+        }
+    }
+
+    fn observe(&self, instance: &InstanceSpec) {
+        // Without keys there is no load, and without a sound URL there was none either.
+        let (Some(keys), Ok(target)) = (self.keys.get(), self.target(instance.sql_addr)) else {
+            return;
+        };
+        let observer = Observer::start(
+            &self.recorder,
+            keys,
+            &target,
+            &instance.slot,
+            instance.generation,
+            self.probe_interval,
+        );
+        self.observers()
+            .looking
+            .push((instance.generation, observer));
+    }
+
+    fn stop_observing(&self, instance: &InstanceSpec) {
+        let mut observers = self.observers();
+        let (gone, looking) = std::mem::take(&mut observers.looking)
+            .into_iter()
+            .partition(|(generation, _)| *generation == instance.generation);
+        observers.looking = looking;
+        let gone: Vec<(u64, Observer)> = gone;
+        for (_, observer) in gone {
+            observer.halt();
+            observers.ending.push(observer);
+        }
+    }
+
+    fn observers(&self) -> std::sync::MutexGuard<'_, Observers> {
+        self.observers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Surroundings for ClientSide {
+    async fn serves(&self, instance: &InstanceSpec) -> Result<(), String> {
+        self.execute(
+            instance.sql_addr,
+            std::slice::from_ref(&self.client.version),
+        )
+        .await
+        .map(|_| ())
+    }
+
+    async fn version(&self) -> Result<String, String> {
+        let rows = self
+            .execute(
+                self.front_door.addr(),
+                std::slice::from_ref(&self.client.version),
+            )
+            .await?;
+        match rows.as_slice() {
+            [row] => match row.as_slice() {
+                [Some(version)] => Ok(version.clone()),
+                _ => Err(format!(
+                    "{:?} answered {row:?}, expected one text",
+                    self.client.version
+                )),
+            },
+            _ => Err(format!(
+                "{:?} answered {} rows, expected one",
+                self.client.version,
+                rows.len()
+            )),
+        }
+    }
+
+    fn switch(&self, instance: &InstanceSpec) {
+        self.front_door.switch(Some(instance.sql_addr));
+    }
+
+    fn answers(&self, new: &InstanceSpec) {
+        self.observe(new);
+    }
+
+    fn promoting(&self, new: &InstanceSpec) {
+        self.stop_observing(new);
+    }
+
+    fn leads(&self, _new: &InstanceSpec, old: &InstanceSpec) {
+        self.observe(old);
+    }
+
+    fn gone(&self, instance: &InstanceSpec) {
+        self.stop_observing(instance);
+    }
+}
