@@ -296,4 +296,9 @@ async fn operations_that_get_no_answer_time_out_and_waiting_ones_are_never_sent(
         let over = o.intended.unwrap() + 100_000_000;
         assert!(o.ended.unwrap() >= over, "given up early: {o:?}");
     }
+    let waited = |o: &&&Operation| o.invoke >= o.intended.unwrap() + 100_000_000;
+    let workload = of(&all, Source::Workload);
+    let waited: Vec<_> = workload.iter().filter(waited).collect();
+    assert!(!waited.is_empty());
+    assert!(waited.iter().all(|o| o.outcome == Outcome::Fail), "sent");
 }
