@@ -15,11 +15,12 @@ const QUIET: u64 = SECOND / 2;
 const QUIET_INTERVALS: u64 = 20;
 
 /// Whether too many sends of a lane in a step left more than one interval late through the harness's own fault.
-/// What was not sent because the lane was full is the target's outage.
+/// What was not sent because the lane was full is the target's outage. The step's quiet windows count: the threshold
+/// of its gaps rests on them, and a fast step alone has so few sends that a single hiccup would be a twentieth.
 ///
 /// Returns how many, and of how many.
 pub fn too_late(sent: &[Sent], interval: u64, step: &StepTimes) -> Option<(usize, usize)> {
-    let sends = due_in(sent, step.span);
+    let sends = due_in(sent, step.whole());
     let late = sends
         .iter()
         .filter(|s| !s.not_sent && s.lateness > interval)

@@ -44,6 +44,14 @@ pub struct StepTimes {
 }
 
 impl StepTimes {
+    /// The step with its quiet windows.
+    pub fn whole(&self) -> Window {
+        Window {
+            start: self.before.map_or(self.span.start, |w| w.start),
+            end: self.after.map_or(self.span.end, |w| w.end),
+        }
+    }
+
     /// From the quiet window before to the one after; without them, the step itself.
     pub fn during(&self) -> Window {
         let start = self.before.map_or(self.span.start, |w| w.end);
