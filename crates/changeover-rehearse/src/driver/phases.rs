@@ -103,12 +103,11 @@ impl<S: Surroundings> Driver<S> {
         let mut crashes = new.supervisor().state().crashes;
         loop {
             if let Err(expired) = wait.due().await {
-                return Err(deadline_passed(
-                    new,
-                    Phase::Promote,
-                    expired,
-                    "status IsLeader",
-                ));
+                let missing = match attempt {
+                    0 => "status ReadyToPromote, seen once and gone again,",
+                    _ => "status IsLeader",
+                };
+                return Err(deadline_passed(new, Phase::Promote, expired, missing));
             }
             let seen = new.poll(wait.left()).await;
             let crashes_now = new.supervisor().state().crashes;

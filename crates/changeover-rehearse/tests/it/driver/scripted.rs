@@ -403,6 +403,7 @@ impl Process {
         self.face.sql.send_replace(sql);
     }
 
+    /// What it says it is; empty: it cannot say.
     pub(crate) fn version(&self, version: &str) {
         *self.face.version.lock().unwrap() = version.to_owned();
     }
@@ -611,7 +612,10 @@ async fn sql_connection(
                     .collect();
                 pg::table(1, &rows)
             }
-            ["VERSION"] => one(&face.version.lock().unwrap().clone()),
+            ["VERSION"] => match &*face.version.lock().unwrap().clone() {
+                "" => [pg::error("42883", "no such function"), pg::ready()].concat(),
+                version => one(version),
+            },
             _ => one("1"),
         };
         stream.write_all(&answer).await?;

@@ -206,7 +206,9 @@ async fn stays(p: Process) -> ProcessEnd {
 async fn an_old_leader_that_lingers_is_stopped_at_the_deadline() {
     let bench = Bench::with(&[("retire", 150)]).await;
     bench.world.script(0, stays);
-    let (old, new) = bench.upgrade().await;
+    let mut old = bench.start_first().await.unwrap();
+    let polls_before = bench.world.figures(0).polls;
+    let new = bench.step(1, &mut old).await;
     // The step is complete all the same: the new one serves, and the old one is gone.
     let _new = new.unwrap();
     assert_eq!(bench.found(), names(["old-leader-lingered"]));
@@ -221,8 +223,7 @@ async fn an_old_leader_that_lingers_is_stopped_at_the_deadline() {
         reason: "lingered".to_owned()
     }));
     // Observed to the last: from the new leader's first word on.
-    assert!(bench.world.figures(0).polls > 10);
-    drop(old);
+    assert!(bench.world.figures(0).polls > polls_before);
 }
 
 #[tokio::test]
@@ -361,4 +362,24 @@ async fn one_that_leads_without_a_promotion_is_illegal() {
         bench.found()
     );
     assert_eq!(bench.world.figures(1).promotions, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn one_that_serves_and_cannot_tell_its_version_is_handed_back_alive() {
+    let bench = Bench::with(&[("bootstrap", 300)]).await;
+    bench.world.script(1, |p| async move {
+        p.version("");
+        honest(p).await
+    });
+    let (_old, new) = bench.upgrade().await;
+    let failed = new.unwrap_err();
+    assert!(
+        failed.reason.contains("a version through the front door"),
+        "{failed}"
+    );
+    assert_eq!(bench.found(), names(["never-ready"]));
+    // Clients are there already: what they were acknowledged can still be read.
+    let new = failed.new.unwrap();
+    assert_eq!(new.spec().generation, 1);
+    assert_eq!(bench.world.running(), [(new.spec().slot.clone(), 1)]);
 }
