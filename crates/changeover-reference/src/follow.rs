@@ -97,6 +97,11 @@ impl Hydration {
         })
     }
 
+    /// The store's handle, for whoever goes on with it.
+    pub(crate) fn into_store(self) -> Box<dyn MetadataStore> {
+        self.store
+    }
+
     pub(crate) fn applied(&self) -> u64 {
         self.applied
     }

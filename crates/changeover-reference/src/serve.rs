@@ -276,14 +276,14 @@ impl Service {
         let copy = self.copy(store.as_mut(), fence.upper)?;
         let mut hydration = Hydration::new(store, &copy, None)?;
         hydration.complete(fence.upper)?;
-        drop(hydration);
+        let store = hydration.into_store();
         let (tidy, when) = sync_channel(1);
         spawn_tidy(self.open_store()?, when);
         let leader = Leader::new(
             fence.token,
             fence.upper,
             self.open_store()?,
-            self.open_store()?,
+            store,
             Arc::clone(&copy),
             tidy,
         );

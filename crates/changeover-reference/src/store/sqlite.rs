@@ -8,6 +8,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{
     Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
@@ -48,6 +49,10 @@ impl SqliteStore {
             .busy_handler(Some(wait_a_little))
             .map_err(unreachable)?;
         connection.set_prepared_statement_cache_capacity(64);
+        // Closing the only connection must not stop to move the WAL into the file: a promotion waits for it.
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+            .map_err(unreachable)?;
         let mut store = Self {
             connection,
             release,
