@@ -282,9 +282,16 @@ async fn operations_that_get_no_answer_time_out_and_waiting_ones_are_never_sent(
     history
         .until(|all| lane(all, Class::Write, Connection::Held).len() > 100)
         .await;
+    let keys = load.keys();
     load.stop().await;
     let all = history.all();
     check(&all);
+    let unknown = all.iter().filter(|o| o.outcome == Outcome::Unknown);
+    let unknown: BTreeSet<_> = unknown.map(|o| o.key.clone().unwrap()).collect();
+    assert!(
+        keys.all().into_iter().eq(unknown),
+        "what may be there is read"
+    );
     for o in all.iter().filter(|o| o.op != Op::Connect) {
         assert_eq!(error(o), Some(ErrorKind::Timeout), "{o:?}");
         assert_eq!(o.result, json!(null));
