@@ -3,3 +3,4 @@
 mod clients;
 mod driver;
 mod pg_stub;
+mod replayed;

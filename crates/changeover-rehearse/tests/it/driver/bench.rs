@@ -48,7 +48,7 @@ pub(crate) struct Log {
     pub(crate) operations: Vec<Operation>,
 }
 
-struct Memory(Arc<Mutex<Log>>);
+pub(crate) struct Memory(pub(crate) Arc<Mutex<Log>>);
 
 impl Sink for Memory {
     fn event(&mut self, event: &Event) {
@@ -325,7 +325,7 @@ pub(crate) fn slot(generation: u64) -> String {
     format!("mz_{}", generation % 2 + 1)
 }
 
-fn plan(timeouts: &[(&str, u64)]) -> Plan {
+pub(crate) fn plan(timeouts: &[(&str, u64)]) -> Plan {
     let version = |n: u64| -> PathVersion { format!("v0.{}.0", n + 1).parse().unwrap() };
     let service = |generation: u64| ServiceArgs {
         name: slot(generation),

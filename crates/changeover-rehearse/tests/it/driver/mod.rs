@@ -6,7 +6,7 @@ pub(crate) mod bench;
 mod calm;
 mod http;
 mod promotion;
-mod replay;
+pub(crate) mod replay;
 mod restarts;
 pub(crate) mod scripted;
 mod trouble;
