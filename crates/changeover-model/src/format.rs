@@ -16,6 +16,8 @@ pub enum Kind {
     History,
     /// `verdict.json`.
     Verdict,
+    /// `processes.jsonl`.
+    Processes,
 }
 
 impl Kind {
@@ -26,6 +28,7 @@ impl Kind {
             Kind::Events => "events",
             Kind::History => "history",
             Kind::Verdict => "verdict",
+            Kind::Processes => "processes",
         }
     }
 

@@ -4,7 +4,6 @@ use crate::args::CleanupArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
-use changeover_model::Plan;
 use changeover_report::text::harmless;
 use changeover_runtime::process::{self, Outcome};
 use std::fs;
@@ -28,7 +27,7 @@ pub(crate) fn run(args: &CleanupArgs) -> Result<Exit, CliError> {
     // All of them first: a mistake in the last one should not be found after the others are gone.
     if let Some(stranger) = runs.iter().find(|run| !is_run(run)) {
         return Err(CliError::bad_input(format!(
-            "{} is not the directory of a run: it has no plan.json and no processes.jsonl; give the directory that --out named",
+            "{} is not the directory of a run: it has no processes.jsonl; give the directory that --out named",
             stranger.display()
         )));
     }
@@ -79,10 +78,8 @@ fn all_runs() -> Result<Vec<PathBuf>, CliError> {
     Ok(runs)
 }
 
-/// Whether a directory is a run's. Cleaning removes its `work` directory, and other people have directories of that
-/// name too.
+/// Whether a directory is a run's: one that has a record of processes. Cleaning removes its `work` directory, and
+/// other people have directories of that name too.
 fn is_run(directory: &Path) -> bool {
     directory.join("processes.jsonl").is_file()
-        || fs::read_to_string(directory.join("plan.json"))
-            .is_ok_and(|text| Plan::parse(&text).is_ok())
 }

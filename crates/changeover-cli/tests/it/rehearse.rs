@@ -8,7 +8,10 @@ use changeover_model::verdict::VerdictOutcome;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
-use std::process::Output;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Output, Stdio};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -260,25 +263,68 @@ fn rehearses_on_a_store_of_ones_own_and_keeps_what_was_there() {
 fn rehearses_nothing_on_a_store_that_is_newer_or_damaged() {
     let place = tempfile::tempdir().unwrap();
     let newer = place.path().join("newer");
-    let store = format!("sqlite:{}", newer.display());
-    let mut made = Rehearsal::start(&["--versions", "v0.2.0,current", "--metadata-store", &store]);
-    assert_exit(&made.finish(), 0);
+    let addresses = place.path().join("addresses");
+    let mut server = changeover()
+        .args([
+            "reference",
+            "serve",
+            "--version",
+            "current",
+            "--deploy-generation",
+            "0",
+        ])
+        .args([
+            "--sql-addr",
+            "127.0.0.1:0",
+            "--http-addr",
+            "127.0.0.1:0",
+            "--metadata-store",
+        ])
+        .arg(format!("sqlite:{}", newer.display()))
+        .arg("--address-file")
+        .arg(&addresses)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Both addresses are there before the store is; it is made when the database leads.
+    poll("a leader of the newest release", || leads(&addresses));
+    server.kill().unwrap();
+    server.wait().unwrap();
     let damaged = place.path().join("damaged");
     fs::write(
         &damaged,
         "this is no database at all, but it is long enough to look like a file",
     )
     .unwrap();
-    for (store, why) in [(&newer, "newer"), (&damaged, "not")] {
+    for (store, why) in [(&newer, "batch-log"), (&damaged, "not")] {
         let store = format!("sqlite:{}", store.display());
         let mut run =
             Rehearsal::start(&["--versions", "v0.1.0,v0.2.0", "--metadata-store", &store]);
         let output = run.finish();
         assert_exit(&output, 1);
         let printed = text(&output.stdout);
-        assert!(printed.contains(why), "{printed}");
+        assert!(
+            printed.contains("crash-loop") && printed.contains(why),
+            "{printed}"
+        );
         run.assert_no_orphans();
     }
+}
+
+/// Whether the instance whose addresses are in that file says that it leads.
+fn leads(addresses: &Path) -> bool {
+    let Ok(text) = fs::read_to_string(addresses) else {
+        return false;
+    };
+    let addresses: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let Ok(mut stream) = TcpStream::connect(addresses["http"].as_str().unwrap()) else {
+        return false;
+    };
+    let mut answer = String::new();
+    let request = "GET /api/leader/status HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).is_ok()
+        && stream.read_to_string(&mut answer).is_ok()
+        && answer.contains("IsLeader")
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! The first line tells whose run it is; each start of a process is two lines, one written before and one after.
 
 use super::proc_fs;
+use changeover_model::format::Kind;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
@@ -15,6 +16,7 @@ pub(super) const FILE: &str = "processes.jsonl";
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Owner {
+    pub(super) format: String,
     pub(super) run: String,
     pub(super) run_dir: String,
     /// Tells this boot of the machine from others; pids and start times count within one.
@@ -55,6 +57,7 @@ impl Ledger {
         let path = run_dir.join(FILE);
         let harness = std::process::id();
         let owner = Owner {
+            format: Kind::Processes.mark(),
             run: run.to_owned(),
             run_dir: run_dir.to_string_lossy().into_owned(),
             boot: proc_fs::boot_id(),
@@ -97,6 +100,15 @@ pub(super) fn read(run_dir: &Path) -> io::Result<(Owner, Vec<Line>)> {
     let first = lines
         .next()
         .ok_or_else(|| io::Error::other("the file is empty"))??;
+    // The mark first: another version's record may lack what this one needs.
+    #[derive(Deserialize)]
+    struct Mark {
+        format: String,
+    }
+    let mark: Mark = serde_json::from_slice(&first).map_err(io::Error::other)?;
+    Kind::Processes
+        .accept(&mark.format)
+        .map_err(io::Error::other)?;
     let owner = serde_json::from_slice(&first).map_err(io::Error::other)?;
     let mut rest = Vec::new();
     for line in lines {
