@@ -77,6 +77,7 @@ pub(crate) async fn launch(
         .await
         .map_err(|e| e.to_string())?;
     let version = version.to_string();
+    let data_dir = dir.join(generation.to_string());
     let values: [(&str, &str); 7] = [
         ("program", crate::instances::CHANGEOVER),
         ("version", &version),
@@ -87,10 +88,7 @@ pub(crate) async fn launch(
             "metadata_store",
             &format!("sqlite:{}", dir.join("metadata").display()),
         ),
-        (
-            "data_dir",
-            &dir.join(generation.to_string()).to_string_lossy(),
-        ),
+        ("data_dir", &data_dir.to_string_lossy()),
     ];
     let command = &target.instance.command;
     Ok(Launch {

@@ -203,20 +203,17 @@ impl Instance for Thread {
 
 /// Serves the leader API, and flips the status at times spread from 10 ms to 2 s.
 fn play(listener: TcpListener, script: Shared, first: bool, generation: u64) {
-    let lock = |script: &Shared, change: &dyn Fn(&mut Script)| {
-        change(&mut script.lock().unwrap_or_else(|e| e.into_inner()));
-    };
-    lock(&script, &|s| {
+    change(&script, |s| {
         s.status = if first { "IsLeader" } else { "Initializing" }
     });
     // The golden ratio spreads the times evenly over the range and over the phases of the poll.
-    let share = |salt: u64| ((generation * 2 + salt) as f64 * 0.618_033_988_75).fract();
+    let share = move |salt: u64| ((generation * 2 + salt) as f64 * 0.618_033_988_75).fract();
     let wait = move |salt| Duration::from_secs_f64(0.01 + share(salt).powi(4) * 2.0);
     if !first {
         let script = Arc::clone(&script);
         thread::spawn(move || {
             thread::sleep(wait(0));
-            lock(&script, &|s| s.flip("ReadyToPromote"));
+            change(&script, |s| s.flip("ReadyToPromote"));
         });
     }
     thread::spawn(move || {
@@ -229,14 +226,14 @@ fn play(listener: TcpListener, script: Shared, first: bool, generation: u64) {
             }
             let promote = request.starts_with("POST");
             if promote {
-                lock(&script, &|s| {
+                change(&script, |s| {
                     s.called();
                     s.status = "Promoting";
                 });
                 let script = Arc::clone(&script);
                 thread::spawn(move || {
                     thread::sleep(wait(1));
-                    lock(&script, &|s| s.flip("IsLeader"));
+                    change(&script, |s| s.flip("IsLeader"));
                 });
             }
             let mut body = String::from("{\"result\":\"Success\"}");
@@ -250,6 +247,10 @@ fn play(listener: TcpListener, script: Shared, first: bool, generation: u64) {
             );
         }
     });
+}
+
+fn change(script: &Shared, change: impl FnOnce(&mut Script)) {
+    change(&mut script.lock().unwrap_or_else(|e| e.into_inner()));
 }
 
 fn lock_body(script: &Shared, body: &mut String) {
