@@ -3,7 +3,8 @@
 use crate::gap::StepGaps;
 use crate::lanes::LaneId;
 use crate::quality::too_coarse;
-use crate::stats::ms;
+use crate::stats::{ms, seconds};
+use crate::timeline::Window;
 use changeover_model::check::{Check, Severity};
 use changeover_model::history::Class;
 use changeover_model::plan::Plan;
@@ -41,18 +42,19 @@ pub fn class_of(budget: &str) -> Option<Class> {
         .find(|class| budget.strip_suffix("-gap") == Some(class.name()))
 }
 
-/// Judges the plan's budgets. `dead` are the lanes without a success.
+/// Judges the plan's budgets. `endless` are the lanes with an outage that has no measured end: whatever was measured
+/// of it is only a lower bound, so that their class is over its budget.
 ///
 /// A measurement exceeds the limit for certain when its lane is conclusive, or when it exceeds by more than its
 /// resolution. Otherwise it is a warning beside the doubt.
-pub fn judge(plan: &Plan, measured: &[Measured], dead: &[LaneId]) -> Budgets {
+pub fn judge(plan: &Plan, measured: &[Measured], endless: &[LaneId]) -> Budgets {
     let mut out = Budgets::default();
     for (name, &limit_ms) in &plan.budgets {
         let Some(class) = class_of(name) else {
             continue;
         };
         let mut longest: Option<u64> = None;
-        let mut exceeded = dead.iter().any(|lane| lane.class == class);
+        let mut exceeded = endless.iter().any(|lane| lane.class == class);
         let mut doubtful = false;
         for lane in measured.iter().filter(|m| m.lane.class == class) {
             let coarse = too_coarse(lane.gaps.resolution, limit_ms);
@@ -132,6 +134,28 @@ pub(crate) fn dead_lane(lane: LaneId, operations: usize) -> Finding {
             "class": lane.class,
             "connection": lane.connection,
             "operations": operations,
+        }),
+    }
+}
+
+/// The finding about a lane that was not served again after `span` had begun: its gap has no end that could be
+/// measured either.
+pub(crate) fn unrecovered_lane(lane: LaneId, step: u32, span: Window) -> Finding {
+    Finding {
+        check: Check::Budget,
+        severity: Severity::Error,
+        step: Some(step),
+        message: format!(
+            "lane {lane} had no success from {} s until the load ended {} ms later, so the outage has no measured end",
+            seconds(span.start),
+            ms(span.length())
+        ),
+        evidence: json!({
+            "class": lane.class,
+            "connection": lane.connection,
+            "last_success_s": seconds(span.start),
+            "last_send_s": seconds(span.end),
+            "at_least_ms": ms(span.length()),
         }),
     }
 }

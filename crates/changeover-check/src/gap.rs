@@ -67,10 +67,7 @@ pub fn gaps(sent: &[Sent], interval: u64, steps: &[StepSpan]) -> Vec<StepGaps> {
     let mut longest: Vec<Option<Window>> = vec![None; steps.len()];
     let thresholds: Vec<u64> = steps
         .iter()
-        .map(|step| {
-            let latency = step.before.map_or(0, |quiet| largest_latency(sent, quiet));
-            interval.saturating_mul(2).saturating_add(latency)
-        })
+        .map(|step| threshold(sent, interval, step))
         .collect();
     let spans = spans(sent);
     let mut open: Option<Union> = None;
@@ -106,6 +103,35 @@ pub fn gaps(sent: &[Sent], interval: u64, steps: &[StepSpan]) -> Vec<StepGaps> {
         gaps.resolution = interval.saturating_add(worst_lateness(sent, around));
     }
     out
+}
+
+/// An outage that did not end while the lane ran: its length is a lower bound, and no measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenEnd {
+    /// The place of the step it belongs to.
+    pub step: usize,
+    /// From the intended send of the last success to the lane's last scheduled send.
+    pub span: Window,
+}
+
+/// The outage that a lane had not recovered from when its schedule ended; `None` if there is no such, and for a lane
+/// without a success, which has no time to count from.
+///
+/// `sent` must be in ascending order of `intended`. The last span of a lane is always open; it is an outage when it
+/// counts as a gap.
+pub fn open_end(sent: &[Sent], interval: u64, steps: &[StepSpan]) -> Option<OpenEnd> {
+    let span = Window {
+        start: sent.iter().rev().find(|s| s.completed.is_some())?.intended,
+        end: sent.last()?.intended,
+    };
+    let step = belongs_to(span, steps)?;
+    (span.length() > threshold(sent, interval, &steps[step])).then_some(OpenEnd { step, span })
+}
+
+/// What a span over a step must exceed to count as a gap.
+fn threshold(sent: &[Sent], interval: u64, step: &StepSpan) -> u64 {
+    let latency = step.before.map_or(0, |quiet| largest_latency(sent, quiet));
+    interval.saturating_mul(2).saturating_add(latency)
 }
 
 /// The largest latency of successes that both were due and ended in a quiet window. One that was still under way
@@ -363,6 +389,37 @@ mod tests {
     fn an_outage_without_end_lasts_to_the_last_send() {
         let gaps = gaps(&outage(1000, 520, 5000), INTERVAL, &[step(500, 600)])[0];
         assert_eq!((gaps.longest, gaps.count), (Some(490 * MS), 1));
+    }
+
+    #[test]
+    fn a_lane_that_did_not_recover_has_an_open_end() {
+        let steps = [step(200, 300), step(500, 600)];
+        let open = |sent: &[Sent]| open_end(sent, INTERVAL, &steps);
+        let end = |step, start| {
+            let span = Window {
+                start: start * MS,
+                end: 1000 * MS,
+            };
+            Some(OpenEnd { step, span })
+        };
+        // After the last step, and since a step before it.
+        assert_eq!(open(&outage(1000, 800, 5000)), end(1, 790));
+        assert_eq!(open(&outage(1000, 220, 5000)), end(1, 210));
+        // It recovered, and a lane without a success never was well.
+        assert_eq!(open(&outage(1000, 800, 1000)), None);
+        assert_eq!(open(&outage(1000, 0, 5000)), None);
+        assert_eq!(open(&[]), None);
+        // The last sends are no outage as long as the span is no gap: here 21 ms and less.
+        assert_eq!(open(&outage(1000, 990, 5000)), None);
+        assert_eq!(open(&outage(1000, 980, 5000)), end(1, 970));
+        // Where an answer took as long in the quiet window, so may the last ones.
+        let mut slow = outage(1000, 980, 5000);
+        slow[10] = ok(100, 10);
+        assert_eq!(open(&slow), None);
+        // One late answer from the very end is a recovery.
+        let mut recovered = outage(1000, 800, 5000);
+        recovered[99] = ok(990, 400);
+        assert_eq!(open(&recovered), None);
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use crate::budget::{self, Measured};
 use crate::gap::{self, Sent, StepGaps, StepSpan};
-use crate::lanes::{LANES, Lanes};
+use crate::lanes::{LANES, LaneId, Lanes};
 use crate::protocol::{self, ObservedWrite};
 use crate::quality::{self, WorkloadCounts};
 use crate::set::SetHistory;
 use crate::stats::from_ms;
-use crate::timeline::Timeline;
+use crate::timeline::{Timeline, Window};
 use crate::verdict::{self, Judged};
 use changeover_model::event::Event;
 use changeover_model::history::{Op, Operation, Outcome, Source};
@@ -136,8 +136,18 @@ impl Judge {
             dead.iter()
                 .map(|&lane| budget::dead_lane(LANES[lane], lanes[lane].len())),
         );
-        let dead: Vec<_> = dead.iter().map(|&lane| LANES[lane]).collect();
-        let budgets = budget::judge(&self.plan, &measured, &dead);
+        let unrecovered = self.unrecovered(&lanes, &timeline);
+        findings.extend(
+            unrecovered
+                .iter()
+                .map(|&(lane, step, span)| budget::unrecovered_lane(lane, step, span)),
+        );
+        let endless: Vec<LaneId> = dead
+            .into_iter()
+            .map(|lane| LANES[lane])
+            .chain(unrecovered.into_iter().map(|(lane, ..)| lane))
+            .collect();
+        let budgets = budget::judge(&self.plan, &measured, &endless);
         findings.extend(budgets.findings);
         doubts.extend(budgets.doubts);
         let freshness = self.set.freshness(&timeline);
@@ -163,13 +173,7 @@ impl Judge {
     /// The gaps of every lane in every step that began, steps first.
     fn measure(&self, lanes: &[Vec<Sent>; LANES.len()], timeline: &Timeline) -> Vec<Measured> {
         let interval = self.interval();
-        let spans: Vec<StepSpan> = timeline
-            .upgrades()
-            .map(|step| StepSpan {
-                span: step.span,
-                before: step.before,
-            })
-            .collect();
+        let spans = step_spans(timeline);
         let gaps: Vec<Vec<StepGaps>> = lanes
             .iter()
             .map(|sent| gap::gaps(sent, interval, &spans))
@@ -186,6 +190,28 @@ impl Judge {
             }
         }
         measured
+    }
+
+    /// The lanes that were not served again before the load ended, with the step and the time of it. A load that was
+    /// broken off, or of which the end is not on record, says nothing about what would have come.
+    fn unrecovered(
+        &self,
+        lanes: &[Vec<Sent>; LANES.len()],
+        timeline: &Timeline,
+    ) -> Vec<(LaneId, u32, Window)> {
+        if timeline.interrupted.is_some() || timeline.load_ended.is_none() {
+            return Vec::new();
+        }
+        let spans = step_spans(timeline);
+        let numbers: Vec<u32> = timeline.upgrades().map(|step| step.number).collect();
+        LANES
+            .into_iter()
+            .zip(lanes)
+            .filter_map(|(lane, sent)| {
+                let open = gap::open_end(sent, self.interval(), &spans)?;
+                Some((lane, numbers[open.step], open.span))
+            })
+            .collect()
     }
 
     fn doubts(&self, lanes: &[Vec<Sent>; LANES.len()], timeline: &Timeline) -> Vec<String> {
@@ -217,4 +243,15 @@ impl Judge {
         }
         doubts
     }
+}
+
+/// The upgrades, as far as gaps care.
+fn step_spans(timeline: &Timeline) -> Vec<StepSpan> {
+    timeline
+        .upgrades()
+        .map(|step| StepSpan {
+            span: step.span,
+            before: step.before,
+        })
+        .collect()
 }

@@ -572,6 +572,45 @@ fn a_lane_without_a_success_fails_the_run() {
 }
 
 #[test]
+fn a_lane_that_never_recovers_fails_the_run() {
+    // Within every budget, but without an end: after the last step and its quiet window, as far as is known for good.
+    let outage = |from: u64| {
+        clean().with(|run| {
+            for operation in run.lane(Class::Connect, Connection::New, from..9999) {
+                operation.outcome = Outcome::Fail;
+            }
+        })
+    };
+    let verdict = failed(outage(2200), Check::Budget, Some(2));
+    assert_eq!(
+        verdict.findings[0].message,
+        "lane connect/new had no success from 2.19 s until the load ended 440 ms later, so the outage has no measured end"
+    );
+    assert_eq!(verdict.findings[0].evidence["at_least_ms"], 440.0);
+    let outcomes: Vec<_> = verdict.budgets.iter().map(|b| b.outcome).collect();
+    assert_eq!(
+        outcomes,
+        [
+            VerdictOutcome::Fail,
+            VerdictOutcome::Pass,
+            VerdictOutcome::Pass
+        ]
+    );
+    // The last two sends of the load, which ends with the one at 2630 ms.
+    assert_eq!(outage(2620).verdict().outcome, VerdictOutcome::Pass);
+    failed(outage(2610), Check::Budget, Some(2));
+    // Broken off, it might have ended in time.
+    let run = outage(2200).with(|run| {
+        let mut interrupted = run.events.last().unwrap().clone();
+        interrupted.kind = EventKind::Interrupted {
+            signal: "SIGINT".to_owned(),
+        };
+        run.events.insert(run.events.len() - 1, interrupted);
+    });
+    doubted(run, "interrupted by SIGINT");
+}
+
+#[test]
 fn a_lost_write_is_told_at_the_step_whose_full_read_missed_it() {
     let run = clean().with(|run| {
         for operation in &mut run.operations {
