@@ -103,7 +103,7 @@ impl Judge {
                 key: operation.key.clone(),
                 value: operation.value.clone(),
                 invoke: operation.invoke,
-                returned: operation.returned,
+                returned: operation.returned.or(operation.ended),
             });
         }
     }

@@ -104,6 +104,10 @@ impl Events {
         })
     }
 
+    pub(crate) fn restarted(&mut self) -> &mut Self {
+        self.push(EventKind::RestartDone { pid: 7 })
+    }
+
     pub(crate) fn promote(&mut self) -> &mut Self {
         self.push(EventKind::PromoteIntent { attempt: 1 })
     }

@@ -52,13 +52,17 @@ struct Instance {
     promotion: Option<u64>,
     /// Since when it leads: the last promotion before it was seen leading, or that moment.
     leads_since: Option<u64>,
-    /// When it last ended or said something else than `IsLeader`.
+    /// When it ended, until it is started again.
+    ended: Option<u64>,
+    /// When it last ended, and was started again, or said something else than `IsLeader`.
     stepped_down: Option<u64>,
 }
 
 /// An instance that says `IsLeader` after a higher generation led, and that had ended or said something else since
 /// that one's promotion. Without the second part an old leader that has not noticed the fence yet, and is asked now,
-/// would be one; it is expected to go within the retire phase. All positions are sequence numbers.
+/// would be one; it is expected to go within the retire phase. Poller and supervisor run side by side: what is
+/// recorded between the end of a process and the start of the next is the old one's last answer. All positions are
+/// sequence numbers.
 fn leader_again(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut instances: BTreeMap<u64, Instance> = BTreeMap::new();
@@ -74,7 +78,10 @@ fn leader_again(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
         let who = instances.entry(generation).or_default();
         match &event.kind {
             EventKind::PromoteIntent { .. } => who.promotion = Some(event.seq),
-            EventKind::ProcessEnded { .. } => who.stepped_down = Some(event.seq),
+            EventKind::ProcessEnded { .. } => who.ended = Some(event.seq),
+            EventKind::RestartDone { .. } => {
+                who.stepped_down = who.stepped_down.max(who.ended.take());
+            }
             EventKind::StatusSeen {
                 seen: StatusSeen::Status(DeploymentStatus::IsLeader),
                 ..
@@ -107,7 +114,8 @@ fn leader_again(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
 }
 
 /// Acknowledged writes of direct observers: on a new generation before its promotion was sent, and on an old one
-/// after a higher one was seen leading.
+/// after a higher one was seen leading. A write that was still under way when the promotion was sent may have been
+/// done by a leader.
 fn observed(steps: &Steps<'_>, events: &[Event], writes: &[ObservedWrite]) -> Vec<Finding> {
     let mut promoted: BTreeMap<u64, u64> = BTreeMap::new();
     let mut led: BTreeMap<u64, u64> = BTreeMap::new();
@@ -130,7 +138,7 @@ fn observed(steps: &Steps<'_>, events: &[Event], writes: &[ObservedWrite]) -> Ve
         let too_early = !steps.is_first(generation)
             && promoted
                 .get(&generation)
-                .is_none_or(|&sent| write.invoke < sent);
+                .is_none_or(|&sent| write.returned.is_some_and(|returned| returned < sent));
         if too_early {
             cases.add(
                 Check::ReadOnlyWrite,
@@ -220,7 +228,9 @@ mod tests {
                 &[write(generation, invoke)],
             )
         };
-        assert_eq!(found(1, 99), [(Check::ReadOnlyWrite, 1)]);
+        assert_eq!(found(1, 98), [(Check::ReadOnlyWrite, 1)]);
+        // Its answer came a moment later: under way when the promotion was sent.
+        assert_eq!(found(1, 99), []);
         assert_eq!(found(1, 100), []);
         // Never promoted.
         assert_eq!(found(2, 5000), [(Check::ReadOnlyWrite, 2)]);
@@ -247,7 +257,7 @@ mod tests {
         let two = [(Check::TwoLeaders, 1)];
         let after_end = checks(
             |e| {
-                upgrade(e).on(0).exit(166).status(IsLeader);
+                upgrade(e).on(0).exit(166).restarted().status(IsLeader);
             },
             &[],
         );
@@ -268,11 +278,40 @@ mod tests {
                     end: ProcessEnd::Code(166),
                     by_us: false,
                 });
+                e.restarted();
                 e.on(1).status(IsLeader).on(0).status(IsLeader);
             },
             &[],
         );
         assert_eq!(in_between, two);
+        // The last word of the process before changes nothing about that of the next.
+        let both = checks(
+            |e| {
+                upgrade(e).on(0).exit(166).status(IsLeader);
+                e.restarted().status(IsLeader);
+            },
+            &[],
+        );
+        assert_eq!(both, two);
+    }
+
+    #[test]
+    fn an_answer_recorded_after_its_process_ended_is_no_second_leader() {
+        let last_word = checks(
+            |e| {
+                upgrade(e).on(0).exit(0).status(IsLeader);
+            },
+            &[],
+        );
+        assert_eq!(last_word, []);
+        let restarting = checks(
+            |e| {
+                upgrade(e).on(0).exit(166).status(IsLeader);
+                e.seen(StatusSeen::Unreachable).restarted();
+            },
+            &[],
+        );
+        assert_eq!(restarting, []);
     }
 
     #[test]
@@ -288,7 +327,7 @@ mod tests {
         // Restarted before the promotion, asked for the first time after it.
         let restarted = checks(
             |e| {
-                e.step(0).on(0).status(IsLeader).exit(101);
+                e.step(0).on(0).status(IsLeader).exit(101).restarted();
                 e.step(1).on(1).promote().status(IsLeader);
                 e.on(0).status(IsLeader);
             },

@@ -144,6 +144,8 @@ fn kind() -> impl Strategy<Value = EventKind> {
             EventKind::FullReadIntent { keys: 3 },
             EventKind::PromoteIntent { attempt: 1 },
             EventKind::PromoteDone { result: PromoteResult::Lost },
+            EventKind::PromoteDone { result: PromoteResult::Refused("400: no".to_owned()) },
+            EventKind::RestartDone { pid: 7 },
             EventKind::PromotionLost,
             EventKind::VersionSeen { expected: "a".to_owned(), found: "b".to_owned() },
             EventKind::StopIntent { reason: "lingered".to_owned() },
