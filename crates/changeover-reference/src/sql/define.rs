@@ -78,14 +78,12 @@ pub(super) fn create_table(table: CreateTable) -> Result<Vec<Step>, SqlError> {
     let mut constraints = Vec::new();
     for mut constraint in table.constraints {
         if let TableConstraint::PrimaryKey(key) = &constraint {
-            keys.extend(key.columns.iter().map(|column| {
-                column
-                    .column
-                    .expr
-                    .to_string()
-                    .trim_matches('"')
-                    .to_ascii_lowercase()
-            }));
+            keys.extend(
+                key.columns
+                    .iter()
+                    .filter_map(|column| column_name(&column.column.expr))
+                    .map(|name| name.to_ascii_lowercase()),
+            );
         }
         if matches!(constraint, TableConstraint::Index(_)) {
             return Err(SqlError::unsupported("an index inside CREATE TABLE"));

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    CastKind, ConflictTarget, Expr, FunctionArg, FunctionArguments, Ident, Insert, LimitClause,
+    BinaryOperator, CastKind, ConflictTarget, Expr, FunctionArg, FunctionArguments, Ident, Insert, LimitClause,
     ObjectName, ObjectNamePart, OnInsert, Query, SetExpr, Statement, TableFactor, Value,
     ValueWithSpan, VisitMut, VisitorMut,
 };
@@ -95,7 +95,13 @@ impl VisitorMut for Rewriter {
     type Break = SqlError;
 
     fn pre_visit_ident(&mut self, ident: &mut Ident) -> ControlFlow<SqlError> {
-        ident.value = fold(ident);
+        // The name of a relation is quoted before its parts are visited.
+        if !is_quoted(ident) {
+            *ident = match ident.quote_style {
+                Some(_) => raw_ident(quote(&ident.value)),
+                None => raw_ident(fold(ident)),
+            };
+        }
         ControlFlow::Continue(())
     }
 
@@ -196,16 +202,18 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
-        if let Expr::Function(function) = expr {
-            let name = function.name.to_string().to_ascii_lowercase();
-            if name.trim_matches('"').starts_with(INTERNAL)
-                || name.trim_matches('"').starts_with("load_extension")
-            {
-                return ControlFlow::Break(SqlError::new(
-                    "42883",
-                    format!("function {name} does not exist"),
-                ));
+        match expr {
+            Expr::Function(function) => {
+                if let Err(error) = settle_function(&mut function.name) {
+                    return ControlFlow::Break(error);
+                }
             }
+            // It holds tokens as they were typed.
+            Expr::BinaryOp {
+                op: BinaryOperator::PGCustomBinaryOperator(_) | BinaryOperator::Custom(_),
+                ..
+            } => return ControlFlow::Break(SqlError::unsupported("a custom operator")),
+            _ => {}
         }
         ControlFlow::Continue(())
     }
@@ -239,22 +247,63 @@ impl VisitorMut for Rewriter {
                 self.seen.parameters = self.seen.parameters.max(number);
                 Value::Placeholder(format!("?{number}"))
             }
-            Value::EscapedStringLiteral(text)
+            Value::SingleQuotedString(text)
+            | Value::EscapedStringLiteral(text)
             | Value::NationalStringLiteral(text)
-            | Value::UnicodeStringLiteral(text) => literal(text.clone()),
-            Value::DollarQuotedString(text) => literal(text.value.clone()),
-            Value::SingleQuotedString(text) if text.contains('\'') => literal(text.clone()),
-            _ => return ControlFlow::Continue(()),
+            | Value::UnicodeStringLiteral(text) => literal(text),
+            Value::DollarQuotedString(text) => literal(&text.value),
+            Value::HexStringLiteral(digits) if digits.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                return ControlFlow::Continue(());
+            }
+            Value::Number(..) | Value::Boolean(_) | Value::Null => {
+                return ControlFlow::Continue(());
+            }
+            other => {
+                return ControlFlow::Break(SqlError::unsupported(format_args!(
+                    "the literal {other}"
+                )));
+            }
         };
         value.value = replacement;
         ControlFlow::Continue(())
     }
 }
 
-/// The printer takes a single-quoted text for one whose quotes are doubled already only as far as it can tell; a
-/// dialect-free spelling leaves nothing to tell.
-fn literal(text: String) -> Value {
-    Value::SingleQuotedString(text.replace("''", "'"))
+/// A text, spelt for SQLite. The parser's own printer guesses whether quotes in a text are doubled already, and lets a
+/// text break out of its quotes where it guesses wrong; a placeholder is printed as it stands.
+fn literal(text: &str) -> Value {
+    Value::Placeholder(format!("'{}'", text.replace('\'', "''")))
+}
+
+/// Whether a name was quoted by us: then it is printed as it stands.
+fn is_quoted(ident: &Ident) -> bool {
+    ident.quote_style.is_none() && ident.value.starts_with('"')
+}
+
+/// Takes the schema off a function's name, and refuses names that are not for users.
+fn settle_function(name: &mut ObjectName) -> Result<(), SqlError> {
+    let missing = |name: &ObjectName| {
+        SqlError::new("42883", format!("function {name} does not exist"))
+    };
+    let parts: Option<Vec<String>> = name
+        .0
+        .iter()
+        .map(|part| part.as_ident().map(fold))
+        .collect();
+    let Some((last, schema)) = parts.as_deref().and_then(<[String]>::split_last) else {
+        return Err(missing(name));
+    };
+    let lower = last.to_ascii_lowercase();
+    let known = match schema {
+        [] => true,
+        [schema] => schema == "pg_catalog",
+        _ => false,
+    };
+    if !known || lower.starts_with(INTERNAL) || lower.starts_with("load_extension") {
+        return Err(missing(name));
+    }
+    name.0.drain(..name.0.len() - 1);
+    Ok(())
 }
 
 fn settle_conflict(insert: &mut Insert) -> Result<(), SqlError> {
@@ -342,7 +391,7 @@ fn replace(expr: &Expr) -> Result<Option<Expr>, SqlError> {
                 .to_string()
                 .to_ascii_lowercase()
                 .replace('"', "");
-            let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
+            let name = name.as_str();
             if matches!(function.args, FunctionArguments::None) {
                 return Ok(match name {
                     "current_user" | "session_user" | "user" | "current_catalog" => {
@@ -384,12 +433,6 @@ fn replace(expr: &Expr) -> Result<Option<Expr>, SqlError> {
                         "42883",
                         format!("function {name} takes one argument"),
                     ));
-                }
-                _ if function.name.0.len() > 1
-                    && list.clauses.is_empty()
-                    && function.over.is_none() =>
-                {
-                    raw(format!("{name}({})", arguments()))
                 }
                 _ => return Ok(None),
             }
@@ -459,6 +502,35 @@ mod tests {
             sql("SELECT __changeover_effect(1)"),
             "function __changeover_effect does not exist"
         );
+        for name in [
+            "pg_catalog.__changeover_effect",
+            "pg_catalog.\"__CHANGEOVER_effect\"",
+            "\"__changeover_effect\"",
+            "other.lower",
+        ] {
+            assert_eq!(
+                sql(&format!("SELECT {name}(1)")),
+                format!("function {name} does not exist")
+            );
+        }
+        assert_eq!(
+            sql("SELECT pg_catalog.count(*) FILTER (WHERE a) FROM t"),
+            "SELECT count(*) FILTER (WHERE a) FROM \"t\""
+        );
+        assert_eq!(
+            sql("SELECT pg_catalog.\"a\\\"\" b(\"(1)"),
+            "SELECT \"a\\\"\" b(\"(1)"
+        );
+        assert_eq!(
+            sql("SELECT \"A\"\"\"\"b\\\"\"\" FROM \"T\"\"x\""),
+            "SELECT \"A\"\"\"\"b\\\"\"\" FROM \"T\"\"x\""
+        );
+        assert_eq!(sql("SELECT 'a\'\'\'\'b'"), "SELECT 'a\'\'\'\'b'");
+        assert_eq!(
+            sql("SELECT '\\'' UNION SELECT 1 --'"),
+            "SELECT '\\'' UNION SELECT 1 --'"
+        );
+        assert!(sql("SELECT X'41'' UNION SELECT 1 --'").contains("is not supported"));
         assert_eq!(
             sql("INSERT INTO t SELECT a FROM u ON CONFLICT DO NOTHING"),
             "INSERT INTO \"t\" SELECT a FROM \"u\" WHERE true ON CONFLICT DO NOTHING"

@@ -359,3 +359,47 @@ fn a_prepared_statement_follows_changed_definitions() {
         "1"
     );
 }
+
+#[test]
+fn every_text_is_kept_as_it_is() {
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
+    let world = World::new();
+    let leader = world.leader("a", "current", 0);
+    let sql = Sql::connect(&leader);
+    sql.ok("CREATE TABLE t (a text)");
+    let mut runner = TestRunner::new(Config {
+        cases: 200,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let text = prop_oneof!["['\"\\\\$a -]{0,8}", "[^\0]{0,12}"];
+    runner
+        .run(&text, |text| {
+            let quoted = text.replace('\'', "''");
+            let name = format!("c{}", text.replace('"', "\"\""));
+            sql.ok(&format!("DELETE FROM t; INSERT INTO t VALUES ('{quoted}')"));
+            prop_assert_eq!(&sql.value("SELECT a FROM t"), &text);
+            prop_assert_eq!(
+                &sql.value(&format!("SELECT a AS \"{name}\" FROM t WHERE a = '{quoted}'")),
+                &text
+            );
+            let rows = sql
+                .query("SELECT $1::text, a FROM t WHERE a = $1", &[&text])
+                .unwrap();
+            prop_assert_eq!(rows[0].get::<_, String>(0), text.clone());
+            let escaped = quoted.replace('\\', "\\\\");
+            prop_assert_eq!(&sql.value(&format!("SELECT E'{escaped}'")), &text);
+            // As a name too: of a table and its column, in the statements that the log keeps as text.
+            sql.ok(&format!(
+                "CREATE TABLE \"{name}\" (\"{name}\" text PRIMARY KEY DEFAULT '{quoted}', CHECK (\"{name}\" = '{quoted}'));
+                 INSERT INTO \"{name}\" DEFAULT VALUES"
+            ));
+            let row = &sql.query(&format!("SELECT * FROM \"{name}\""), &[]).unwrap()[0];
+            prop_assert_eq!(row.columns()[0].name(), format!("c{text}"));
+            prop_assert_eq!(row.get::<_, String>(0), text);
+            sql.ok(&format!("DROP TABLE \"{name}\""));
+            Ok(())
+        })
+        .unwrap();
+}
