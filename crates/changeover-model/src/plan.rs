@@ -90,6 +90,13 @@ pub struct WorkloadPlan {
     pub seed: String,
 }
 
+impl WorkloadPlan {
+    /// How long a quiet window is, in milliseconds: 500, or 20 intervals of the lanes if that is longer.
+    pub fn quiet_window_ms(&self) -> u64 {
+        self.probe_interval_ms.saturating_mul(20).max(500)
+    }
+}
+
 /// Something planning found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -106,6 +113,18 @@ pub struct PlanFinding {
 
 /// The budgets there are: the longest gap of a class, in milliseconds.
 pub const BUDGETS: [&str; 3] = ["write-gap", "read-gap", "connect-gap"];
+
+/// Operations a second at most: far beyond what one machine carries, and times of it still fit.
+pub const MAX_RATE: u32 = 1_000_000;
+
+/// Clients of the workload at most: each holds a connection.
+pub const MAX_CLIENTS: u32 = 10_000;
+
+/// The longest interval of the lanes, in milliseconds: an hour.
+pub const MAX_PROBE_INTERVAL_MS: u64 = 3_600_000;
+
+/// The longest deadline, in milliseconds: a week. Materialize catches up for three days by default.
+pub const MAX_TIMEOUT_MS: u64 = 7 * 24 * 3_600_000;
 
 /// A deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -297,16 +316,28 @@ impl Plan {
     fn validate_load(&self) -> Result<(), PlanError> {
         let refuse = |at: String, problem: String| Err(PlanError { at, problem });
         let workload = &self.workload;
-        let positive = [
-            ("workload.rate", u64::from(workload.rate)),
-            ("workload.clients", u64::from(workload.clients)),
-            ("workload.probe_interval_ms", workload.probe_interval_ms),
-            ("repeat", u64::from(self.repeat)),
+        let numbers = [
+            ("workload.rate", u64::from(workload.rate), MAX_RATE.into()),
+            (
+                "workload.clients",
+                u64::from(workload.clients),
+                MAX_CLIENTS.into(),
+            ),
+            (
+                "workload.probe_interval_ms",
+                workload.probe_interval_ms,
+                MAX_PROBE_INTERVAL_MS,
+            ),
+            ("repeat", u64::from(self.repeat), u32::MAX.into()),
         ];
-        for (at, value) in positive {
-            if value == 0 {
-                return refuse(at.into(), "is 0; it must be at least 1".into());
+        for (at, value, most) in numbers {
+            if value == 0 || value > most {
+                let problem = format!("is {value}; it must be from 1 to {most}");
+                return refuse(at.into(), problem);
             }
+        }
+        if workload.models.is_empty() {
+            return refuse("workload.models".into(), "is empty; name set".into());
         }
         for model in &workload.models {
             if model != "set" {
@@ -321,10 +352,10 @@ impl Plan {
                 None => {
                     return refuse("timeouts_ms".into(), format!("{name:?} is missing"));
                 }
-                Some(0) => {
+                Some(&ms) if ms == 0 || ms > MAX_TIMEOUT_MS => {
                     return refuse(
                         format!("timeouts_ms.{name}"),
-                        "is 0; it must be at least 1".into(),
+                        format!("is {ms}; it must be from 1 to {MAX_TIMEOUT_MS}"),
                     );
                 }
                 Some(_) => {}

@@ -7,7 +7,10 @@ use crate::seed::{DEFAULT_SEED, Seed};
 use changeover_model::catalog::Catalog;
 use changeover_model::format::Kind;
 use changeover_model::nearest;
-use changeover_model::plan::{BUDGETS, Plan, StepPlan, Timeout, WorkloadPlan};
+use changeover_model::plan::{
+    BUDGETS, MAX_CLIENTS, MAX_PROBE_INTERVAL_MS, MAX_RATE, MAX_TIMEOUT_MS, Plan, PlanError,
+    StepPlan, Timeout, WorkloadPlan,
+};
 use changeover_model::service::ServiceArgs;
 use changeover_model::target::Target;
 use changeover_model::version::PathVersion;
@@ -103,11 +106,11 @@ fn workload(
     let probe_interval_ms = request
         .probe_interval_ms
         .unwrap_or(defaults.probe_interval_ms);
-    if probe_interval_ms == 0 {
+    if probe_interval_ms == 0 || probe_interval_ms > MAX_PROBE_INTERVAL_MS {
         return Err(PlanRequestError::OutOfRange {
             what: "the probe interval",
-            value: "0 ms".to_owned(),
-            range: "at least 1 ms",
+            value: format!("{probe_interval_ms} ms"),
+            range: "1 ms to 1 h",
         });
     }
     Ok(WorkloadPlan {
@@ -116,29 +119,32 @@ fn workload(
             "the rate",
             request.rate,
             defaults.rate,
-            "1 to 4294967295 operations a second",
+            MAX_RATE,
+            "1 to 1000000 operations a second",
         )?,
         clients: count(
             "the number of clients",
             request.clients,
             defaults.clients,
-            "1 to 4294967295 clients",
+            MAX_CLIENTS,
+            "1 to 10000 clients",
         )?,
         probe_interval_ms,
         seed: seed.derive("workload"),
     })
 }
 
-/// A number of at least 1 that a plan can hold.
+/// A number from 1 to `most`.
 fn count(
     what: &'static str,
     asked: Option<i64>,
     default: u32,
+    most: u32,
     range: &'static str,
 ) -> Result<u32, PlanRequestError> {
     let value = asked.unwrap_or(i64::from(default));
     match u32::try_from(value) {
-        Ok(value) if value >= 1 => Ok(value),
+        Ok(value) if (1..=most).contains(&value) => Ok(value),
         _ => Err(PlanRequestError::OutOfRange {
             what,
             value: value.to_string(),
@@ -151,11 +157,13 @@ fn timeouts(request: &Request, target: &Target) -> Result<BTreeMap<String, u64>,
     let mut timeouts = target.timeouts_ms.clone();
     timeouts.extend(request.timeouts_ms.clone());
     for (_, name) in Timeout::ALL {
-        if timeouts.get(name) == Some(&0) {
+        if let Some(&ms) = timeouts.get(name)
+            && (ms == 0 || ms > MAX_TIMEOUT_MS)
+        {
             return Err(PlanRequestError::OutOfRange {
                 what: name,
-                value: "0 ms as a deadline".to_owned(),
-                range: "at least 1 ms",
+                value: format!("{ms} ms as a deadline"),
+                range: "1 ms to 7 days",
             });
         }
     }
@@ -215,5 +223,44 @@ pub fn review(plan: &Plan, catalog: &Catalog) -> Result<Vec<String>, PlanRequest
     plan.validate()?;
     known_runtime(&plan.runtime)?;
     known_metadata_store(&plan.metadata_store)?;
+    obeyed(plan)?;
     path::admit(&plan.path, catalog)
+}
+
+/// Refuses what a plan may say in general and nobody would obey: silence would be a lie.
+fn obeyed(plan: &Plan) -> Result<(), PlanError> {
+    let refuse = |at: String, problem: &str| {
+        Err(PlanError {
+            at,
+            problem: problem.to_owned(),
+        })
+    };
+    for (index, service) in plan.services.iter().enumerate() {
+        let at = |field: &str| format!("services[{index}].{field}");
+        if service.image.is_some() {
+            return refuse(
+                at("image"),
+                "target reference has no images; set it to null",
+            );
+        }
+        if !service.system_parameter_defaults.is_empty() {
+            return refuse(
+                at("system_parameter_defaults"),
+                "target reference has no system parameters; set it to {}",
+            );
+        }
+        if !service.external_metadata_store {
+            return refuse(
+                at("external_metadata_store"),
+                "is false; generations that share no store cannot hand over, set it to true",
+            );
+        }
+        if service.restart != "on-failure" {
+            return refuse(
+                at("restart"),
+                "a process that asks to be restarted is restarted; set it to \"on-failure\"",
+            );
+        }
+    }
+    Ok(())
 }

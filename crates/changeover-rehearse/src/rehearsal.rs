@@ -5,7 +5,7 @@ use crate::front_door::FrontDoor;
 use crate::full_read::full_read;
 use crate::load::Load;
 use crate::record::{About, Recorder};
-use crate::supervisor::ExitRules;
+use crate::supervisor::{ExitRules, Now};
 use crate::surroundings::{ClientSide, Observers};
 use crate::tally::{Keys, Live};
 use changeover_model::event::EventKind;
@@ -19,11 +19,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-/// A quiet window is at least this long,
-const QUIET: Duration = Duration::from_millis(500);
-/// and at least this many intervals of the lanes.
-const QUIET_INTERVALS: u32 = 20;
 
 /// How long a full read may take: this, and a bit more for each key.
 const FULL_READ: Duration = Duration::from_secs(30);
@@ -50,7 +45,7 @@ pub struct Setup {
     pub live: Arc<OnceLock<Arc<Live>>>,
     /// The run's name.
     pub run: String,
-    /// The run's directory, absolute; `logs` and `work` must be in it.
+    /// The run's directory, absolute; `logs` must be in it. `work` is made in it and removed at the end.
     pub run_dir: PathBuf,
     /// The changeover binary, for targets that are part of it.
     pub program: String,
@@ -85,6 +80,7 @@ pub async fn rehearse(setup: Setup) -> Ending {
         metadata_store,
     } = setup;
     let nobody = About::default();
+    let interrupted = cancel.clone();
     recorder.event(
         &nobody,
         EventKind::RunStarted {
@@ -131,7 +127,12 @@ pub async fn rehearse(setup: Setup) -> Ending {
     };
     let ending = rehearsal.run().await;
     rehearsal.wind_up(&ending).await;
-    ending
+    // Also when the signal came after the last step: what follows it was cut short.
+    if interrupted.is_cancelled() {
+        Ending::Interrupted
+    } else {
+        ending
+    }
 }
 
 /// Makes specifications of instances out of templates.
@@ -144,6 +145,11 @@ struct Launcher {
 }
 
 impl Launcher {
+    /// What only serves the instances: their private copies, and the metadata store if it is the run's own.
+    fn work(&self) -> PathBuf {
+        self.run_dir.join("work")
+    }
+
     async fn launch(
         &self,
         runtime: &dyn Runtime,
@@ -152,7 +158,7 @@ impl Launcher {
     ) -> Result<Launch, RuntimeError> {
         let (sql_addr, http_addr) = runtime.reserve_addresses().await?;
         let name = format!("{}.{}", service.name, service.deploy_generation);
-        let data_dir = self.run_dir.join("work").join(&name);
+        let data_dir = self.work().join(&name);
         let version = version.to_string();
         let values: [(&str, &str); 9] = [
             ("program", &self.program),
@@ -204,6 +210,13 @@ impl Rehearsal {
     }
 
     async fn steps(&mut self) -> Result<(), Ending> {
+        let work = self.launcher.work();
+        std::fs::create_dir_all(&work).map_err(|e| {
+            self.failed(
+                0,
+                format!("cannot make the directory {}: {e}", work.display()),
+            )
+        })?;
         let launch = self.launch(0).await?;
         let first = self.driver.start_first(&self.plan.path[0], launch).await;
         self.leader = Some(first.map_err(ending)?);
@@ -245,8 +258,6 @@ impl Rehearsal {
         };
         match self.driver.upgrade(step, &mut old, launch).await {
             Ok(new) => {
-                // It has left by itself or was stopped; this only lets go of it.
-                old.stop("run-over", STOP_GRACE).await;
                 self.leader = Some(new);
                 Ok(())
             }
@@ -295,12 +306,12 @@ impl Rehearsal {
     }
 
     async fn quiet_window(&self, step: u32) -> Result<(), Ending> {
-        let interval = self.driver.surroundings.probe_interval;
+        let window = Duration::from_millis(self.plan.workload.quiet_window_ms());
         self.event(Some(step), EventKind::QuietWindowStarted);
         tokio::select! {
             biased;
             () = self.driver.cancel.cancelled() => return Err(Ending::Interrupted),
-            () = tokio::time::sleep(QUIET.max(interval * QUIET_INTERVALS)) => {}
+            () = tokio::time::sleep(window) => {}
         }
         self.event(Some(step), EventKind::QuietWindowEnded);
         Ok(())
@@ -339,11 +350,18 @@ impl Rehearsal {
             self.event(None, EventKind::LoadEndIntent);
             load.stop().await;
             self.event(None, EventKind::LoadEndDone);
-            if *ending != Ending::Interrupted {
+            // With nobody left to ask, the judge is better told at once than after the last retry.
+            let leads = |leader: &Running| !matches!(leader.supervisor().state().now, Now::Gone(_));
+            if *ending != Ending::Interrupted && self.leader.as_ref().is_some_and(leads) {
                 self.full_read(None).await;
             }
         }
-        let Rehearsal { driver, leader, .. } = self;
+        let Rehearsal {
+            driver,
+            leader,
+            launcher,
+            ..
+        } = self;
         let clients = driver.surroundings;
         clients.end_observers().await;
         clients.front_door.shutdown(DOOR_GRACE).await;
@@ -351,7 +369,14 @@ impl Rehearsal {
             leader.stop("run-over", STOP_GRACE).await;
         }
         let nobody = About::default();
-        for what in driver.runtime.sweep().await {
+        let mut leftovers = driver.runtime.sweep().await;
+        let work = launcher.work();
+        if work.exists()
+            && let Err(error) = std::fs::remove_dir_all(&work)
+        {
+            leftovers.push(format!("directory {} ({error})", work.display()));
+        }
+        for what in leftovers {
             driver.recorder.event(&nobody, EventKind::Leftover { what });
         }
         driver.recorder.event(&nobody, EventKind::RunEnded);

@@ -15,6 +15,7 @@ use changeover_rehearse::record::{About, Recorder};
 use changeover_rehearse::rehearsal::{Ending, Setup, rehearse};
 use changeover_report::{Look, human};
 use changeover_runtime::process::ProcessRuntime;
+use nix::unistd::{AccessFlags, access};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -110,9 +111,9 @@ async fn rehearse_here(
         metadata_store,
     })
     .await;
-    interrupted.abort();
+    // Nothing of the run is left: from now on a signal may simply end us.
+    interrupted.exit_from_now_on();
     watch.finish();
-    dir.remove_work();
     if let Some(problem) = trouble.get() {
         return Err(CliError::bad_input(problem));
     }
@@ -161,19 +162,27 @@ fn given_store(store: &MetadataStore) -> Result<Option<PathBuf>, CliError> {
             "the metadata store {location} cannot be reached: {problem}; give --metadata-store sqlite:PATH a file in a directory that can be written"
         ))
     };
-    if path.is_dir() {
-        return Err(unreachable("it is a directory".to_owned()));
-    }
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let parent = fs::canonicalize(parent)
         .map_err(|e| unreachable(format!("its directory {}: {e}", parent.display())))?;
-    match path.file_name() {
-        Some(name) => Ok(Some(parent.join(name))),
-        None => Err(unreachable("it names no file".to_owned())),
-    }
+    let Some(name) = path.file_name() else {
+        return Err(unreachable("it names no file".to_owned()));
+    };
+    let path = parent.join(name);
+    // Instances will open it for writing, or make it.
+    let usable = match path.exists() {
+        true => fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map(drop),
+        false => access(&parent, AccessFlags::W_OK).map_err(std::io::Error::from),
+    };
+    usable.map_err(|e| unreachable(e.to_string()))?;
+    Ok(Some(path))
 }
 
 /// The command that runs the same plan again.

@@ -43,9 +43,7 @@ impl RunDir {
                 path.display()
             )));
         }
-        for folder in ["logs", "work"] {
-            fs::create_dir(path.join(folder)).map_err(unwritable)?;
-        }
+        fs::create_dir(path.join("logs")).map_err(unwritable)?;
         Ok(RunDir { name, path })
     }
 
@@ -62,11 +60,5 @@ impl RunDir {
     /// A file or folder in it.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
-    }
-
-    /// Removes what only served the instances: private copies, and the metadata store if it was ours.
-    pub(crate) fn remove_work(&self) {
-        // What cannot be removed is found by `changeover cleanup`.
-        let _ = fs::remove_dir_all(self.file("work"));
     }
 }

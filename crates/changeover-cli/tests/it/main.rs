@@ -2,5 +2,6 @@
 
 mod harness;
 mod psycopg;
+mod ladder;
 mod rehearse;
 mod transcripts;

@@ -137,7 +137,7 @@ fn numbers_out_of_range_are_refused() {
     };
     assert_eq!(
         rate(0),
-        "the rate is 0: give 1 to 4294967295 operations a second"
+        "the rate is 0: give 1 to 1000000 operations a second"
     );
     assert!(rate(-5).starts_with("the rate is -5:"));
     assert!(rate(1 << 40).starts_with("the rate is 1099511627776:"));
@@ -150,7 +150,13 @@ fn numbers_out_of_range_are_refused() {
         probe_interval_ms: Some(0),
         ..Request::default()
     });
-    assert_eq!(interval, "the probe interval is 0 ms: give at least 1 ms");
+    assert_eq!(interval, "the probe interval is 0 ms: give 1 ms to 1 h");
+    let interval = refusal(Request {
+        probe_interval_ms: Some(u64::MAX),
+        ..Request::default()
+    });
+    assert!(interval.starts_with("the probe interval is 18446744073709551615 ms:"));
+    assert!(rate(1_000_001).starts_with("the rate is 1000001:"));
     for limit in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let budget = refusal(Request {
             budgets: BTreeMap::from([("write-gap".into(), limit)]),
@@ -163,6 +169,11 @@ fn numbers_out_of_range_are_refused() {
         ..Request::default()
     });
     assert!(timeout.starts_with("catch-up is 0 ms"), "{timeout}");
+    let timeout = refusal(Request {
+        timeouts_ms: BTreeMap::from([("operation".into(), u64::MAX)]),
+        ..Request::default()
+    });
+    assert!(timeout.contains("give 1 ms to 7 days"), "{timeout}");
 }
 
 #[test]

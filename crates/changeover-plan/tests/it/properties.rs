@@ -1,7 +1,9 @@
 //! What holds for every request and every text.
 
 use crate::{catalog, target};
-use changeover_model::plan::{BUDGETS, Plan, Timeout};
+use changeover_model::plan::{
+    BUDGETS, MAX_CLIENTS, MAX_PROBE_INTERVAL_MS, MAX_RATE, MAX_TIMEOUT_MS, Plan, Timeout,
+};
 use changeover_model::version::PathVersion;
 use changeover_plan::{Request, Strategy, plan};
 use proptest::prelude::*;
@@ -30,9 +32,9 @@ fn requests() -> impl Strategy_<Value = Request> {
     });
     let seed = prop::option::of("-?[0-9]{1,30}|str:[^\\p{Cc}]{0,12}");
     let numbers = (
-        prop::option::of(1..=i64::from(u32::MAX)),
-        prop::option::of(1..=i64::from(u32::MAX)),
-        prop::option::of(1..10_000_u64),
+        prop::option::of(1..=i64::from(MAX_RATE)),
+        prop::option::of(1..=i64::from(MAX_CLIENTS)),
+        prop::option::of(1..=MAX_PROBE_INTERVAL_MS),
     );
     let budgets = prop::collection::btree_map(
         select(BUDGETS.map(str::to_owned).to_vec()),
@@ -41,7 +43,7 @@ fn requests() -> impl Strategy_<Value = Request> {
     );
     let timeouts = prop::collection::btree_map(
         select(Timeout::ALL.map(|(_, name)| name.to_owned()).to_vec()),
-        1..u64::MAX,
+        1..=MAX_TIMEOUT_MS,
         0..4,
     );
     let arguments = prop::collection::vec(any::<String>(), 0..3);
