@@ -4,6 +4,7 @@ use super::ledger::{self, Line, Owner};
 use super::mark::{self, Mark};
 use super::proc_fs::{self, Seen};
 use crate::harmless::harmless;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -19,7 +20,9 @@ pub enum Outcome {
 
 /// Removes what the run of that directory left: its processes and its `work` directory. A process is ended only if
 /// it carries the run's mark in its environment, and is recorded by number *and* start time, or belongs to the group
-/// of one that was recorded. A run whose harness still lives is left alone, and so is a directory without a record.
+/// of one that was recorded. Where the harness died between announcing a start and recording it, a process that
+/// carries that instance's mark and leads a group, as ours do, counts as recorded. A run whose harness still lives is
+/// left alone, and so is a directory without a record. While anything is left alone, so is `work`: it may be in use.
 pub fn cleanup(run_dir: &Path) -> Vec<Outcome> {
     let (owner, lines) = match ledger::read(run_dir) {
         Ok(read) => read,
@@ -47,7 +50,10 @@ pub fn cleanup(run_dir: &Path) -> Vec<Outcome> {
     } else {
         Vec::new()
     };
-    outcomes.extend(remove_work(run_dir));
+    let left_alone = outcomes
+        .iter()
+        .any(|outcome| matches!(outcome, Outcome::Refused(_)));
+    outcomes.extend(remove_work(run_dir, left_alone));
     outcomes
 }
 
@@ -58,20 +64,32 @@ fn end_processes(owner: &Owner, lines: &[Line]) -> Vec<Outcome> {
         instance: None,
         since: owner.harness_start,
     };
-    let recorded: Vec<(u32, u64)> = lines
+    let carriers = mark.carriers();
+    let mut recorded: Vec<(u32, u64)> = lines
         .iter()
         .filter_map(|line| match line {
             Line::Started { pid, start, .. } => Some((*pid, *start)),
             Line::Starting { .. } => None,
         })
         .collect();
+    for instance in unfinished_starts(lines) {
+        let mark = Mark {
+            instance: Some(instance.to_owned()),
+            ..mark.clone()
+        };
+        recorded.extend(
+            carriers
+                .iter()
+                .filter(|process| process.pid == process.group && mark.is_on(process.pid))
+                .map(|process| (process.pid, process.start)),
+        );
+    }
     let is_recorded = |process: &Seen| recorded.contains(&(process.pid, process.start));
     let in_recorded_group = |process: &Seen| {
         recorded
             .iter()
             .any(|&(pid, start)| pid == process.group && start <= process.start)
     };
-    let carriers = mark.carriers();
     let (ours, unproven): (Vec<Seen>, Vec<Seen>) = carriers
         .into_iter()
         .partition(|process| is_recorded(process) || in_recorded_group(process));
@@ -131,16 +149,34 @@ fn end_processes(owner: &Owner, lines: &[Line]) -> Vec<Outcome> {
     outcomes
 }
 
+/// The instances whose last start was announced and never recorded: each may have a process.
+fn unfinished_starts(lines: &[Line]) -> BTreeSet<&str> {
+    let mut unfinished = BTreeSet::new();
+    for line in lines {
+        match line {
+            Line::Starting { instance, .. } => unfinished.insert(instance.as_str()),
+            Line::Started { instance, .. } => unfinished.remove(instance.as_str()),
+        };
+    }
+    unfinished
+}
+
 fn shown_command(process: &Seen) -> String {
     harmless(&proc_fs::command_line(process.pid), 200)
 }
 
-fn remove_work(run_dir: &Path) -> Vec<Outcome> {
+fn remove_work(run_dir: &Path, left_alone: bool) -> Vec<Outcome> {
     let work = run_dir.join("work");
     match fs::symlink_metadata(&work) {
         Ok(metadata) if metadata.is_dir() => {}
         // Nothing there; or something that a run does not make.
         _ => return Vec::new(),
+    }
+    if left_alone {
+        return vec![Outcome::Refused(format!(
+            "directory {} may be in use by what was left alone; see to that and clean up again, or remove it yourself",
+            work.display()
+        ))];
     }
     vec![match fs::remove_dir_all(&work) {
         Ok(()) => Outcome::Removed(format!("directory {}", work.display())),

@@ -30,7 +30,7 @@ pub(super) struct Owner {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "kebab-case")]
 pub(super) enum Line {
-    /// A process is about to be started.
+    /// A process is about to be started. If nothing follows, the harness may have died right after the start.
     Starting {
         instance: String,
         command: Vec<String>,

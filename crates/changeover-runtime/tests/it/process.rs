@@ -274,6 +274,72 @@ async fn cleanup_spares_a_process_without_the_mark() {
     );
 }
 
+#[tokio::test]
+async fn cleanup_keeps_the_work_directory_while_a_process_may_use_it() {
+    let run = Run::new();
+    let work = run.dir.path().join("work");
+    fs::create_dir(&work).unwrap();
+    let mut instance = run.shell("exec env -i sleep 600").await;
+    while !fs::read(format!("/proc/{}/environ", instance.pid()))
+        .unwrap()
+        .is_empty()
+    {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    run.forget_the_harness();
+    let outcomes = cleanup(run.dir.path());
+    assert!(work.exists());
+    assert!(
+        matches!(&outcomes[..], [Outcome::Refused(_), Outcome::Refused(why)] if why.contains("in use")),
+        "{outcomes:?}"
+    );
+    instance.stop(GRACE).await;
+    assert_eq!(removed(&cleanup(run.dir.path())).len(), 1);
+    assert!(!work.exists());
+}
+
+/// Takes the lines of that kind out of the record.
+fn without_lines(text: &str, kind: &str) -> String {
+    let kind = format!("\"line\":\"{kind}\"");
+    text.split_inclusive('\n')
+        .filter(|line| !line.contains(&kind))
+        .collect()
+}
+
+#[tokio::test]
+async fn cleanup_ends_what_was_announced_and_not_recorded_any_more() {
+    let run = Run::new();
+    let instance = run.shell("sleep 600 & echo $!; wait").await;
+    let helper = number_in_log(&*instance).await;
+    let pid = instance.pid();
+    run.edit_record(|text| without_lines(text, "started"));
+    run.forget_the_harness();
+    let outcomes = cleanup(run.dir.path());
+    assert_eq!(removed(&outcomes).len(), outcomes.len(), "{outcomes:?}");
+    until_gone(pid).await;
+    until_gone(helper).await;
+}
+
+#[tokio::test]
+async fn cleanup_spares_a_carrier_of_the_mark_that_nothing_announced() {
+    let run = Run::new();
+    let instance = run.shell("sleep 600").await;
+    run.edit_record(|text| without_lines(&without_lines(text, "started"), "starting"));
+    run.forget_the_harness();
+    let outcomes = cleanup(run.dir.path());
+    assert!(runs(instance.pid()));
+    assert!(!outcomes.is_empty());
+    assert_eq!(removed(&outcomes), Vec::<&str>::new());
+
+    // Nor does the start of another instance.
+    let run = Run::new();
+    let instance = run.shell("sleep 600").await;
+    run.edit_record(|text| without_lines(text, "started").replace("\"mz_1.3\"", "\"mz_2.4\""));
+    run.forget_the_harness();
+    assert_eq!(removed(&cleanup(run.dir.path())), Vec::<&str>::new());
+    assert!(runs(instance.pid()));
+}
+
 #[test]
 fn cleanup_of_what_is_no_run_does_nothing() {
     let dir = tempfile::tempdir().unwrap();
