@@ -41,6 +41,16 @@ pub struct LeaderApi {
     promote_deadline: Duration,
 }
 
+/// What came of sending a promotion, and what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promotion {
+    /// What came back.
+    pub result: PromoteResult,
+    /// The instance may have taken the promotion. Only a 400, and a connection that was refused, rule it out: any
+    /// other answer is not of the protocol, and says nothing about what was done before it was written.
+    pub may_be_taken: bool,
+}
+
 /// Why there is no whole answer.
 enum Failure {
     /// Nobody listens: nothing was sent.
@@ -85,14 +95,24 @@ impl LeaderApi {
     /// Sends the promotion, once. A refused connection is [`PromoteResult::Refused`], because then the promotion
     /// was certainly not sent; any later loss leaves it open.
     pub async fn promote(&self) -> PromoteResult {
+        self.send_promotion().await.result
+    }
+
+    /// The same, with what it means.
+    pub async fn send_promotion(&self) -> Promotion {
         let exchange = self.exchange(Method::POST, "/api/leader/promote");
-        match timeout(self.promote_deadline, exchange).await {
-            Err(_) | Ok(Err(Failure::Died)) => PromoteResult::Lost,
-            Ok(Err(Failure::Refused)) => {
-                PromoteResult::Refused("connection refused: not sent".to_owned())
-            }
-            Ok(Err(Failure::Nonsense(text))) => PromoteResult::Refused(text),
-            Ok(Ok((code, body))) => read_promotion(code, &body),
+        let (result, may_be_taken) = match timeout(self.promote_deadline, exchange).await {
+            Err(_) | Ok(Err(Failure::Died)) => (PromoteResult::Lost, true),
+            Ok(Err(Failure::Refused)) => (
+                PromoteResult::Refused("connection refused: not sent".to_owned()),
+                false,
+            ),
+            Ok(Err(Failure::Nonsense(text))) => (PromoteResult::Refused(text), true),
+            Ok(Ok((code, body))) => (read_promotion(code, &body), code != StatusCode::BAD_REQUEST),
+        };
+        Promotion {
+            result,
+            may_be_taken,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::record::{About, Recorder};
 use crate::supervisor::{ExitRules, Supervisor, until_gone};
 use changeover_model::event::{EventKind, Phase};
 use changeover_model::plan::{Plan, StepPlan, Timeout};
+use changeover_model::status::DeploymentStatus;
 use changeover_model::version::PathVersion;
 use changeover_runtime::{InstanceSpec, Runtime};
 use std::fmt;
@@ -22,6 +23,11 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a process that is stopped may take to leave by itself.
 pub const STOP_GRACE: Duration = Duration::from_secs(3);
+
+/// How long after a promotion's answer the next one is sent at the earliest, or the step given up. A server that
+/// says it is ready after it refused, or took, a promotion is of two minds, or slow to say what it does; give it time.
+/// Polling goes on meanwhile, so nothing is seen later for it.
+pub const BETWEEN_PROMOTIONS: Duration = Duration::from_millis(250);
 
 /// What the driver needs of the rest of the rehearsal. The hooks must return at once: clients wait meanwhile.
 pub trait Surroundings: Send + Sync {
@@ -96,7 +102,7 @@ pub struct StepFailed {
     pub reason: String,
     /// The run was cancelled; nothing is wrong with the step.
     pub interrupted: bool,
-    /// No promotion can have been taken: the old instance still leads, and the new one is gone.
+    /// No promotion can have been taken, and the new instance never said that it leads: the old instance still leads, and the new one is gone.
     pub called_off: bool,
     /// The new instance, if the front door points at it already. Otherwise it was stopped.
     pub new: Option<Running>,
@@ -119,10 +125,21 @@ enum Obstacle {
 /// How far a step has got: decides what a failure means.
 #[derive(Default)]
 struct Course {
-    /// A promotion may have been taken.
+    /// A promotion may have been taken; or the new instance took the leadership, told to or not.
     promoted: bool,
     /// The front door points at the new instance.
     switched: bool,
+}
+
+impl Course {
+    /// Takes down what the new instance said.
+    fn said(&mut self, status: DeploymentStatus) {
+        // Whoever leads, or is about to, has fenced out the old one or will: there is nothing left to call off.
+        self.promoted |= matches!(
+            status,
+            DeploymentStatus::Promoting | DeploymentStatus::IsLeader
+        );
+    }
 }
 
 /// Drives the hand-overs of one run.

@@ -1,7 +1,8 @@
 //! The phases of a step, each a wait with a deadline.
 
 use super::running::Running;
-use super::{Course, Driver, Obstacle, STOP_GRACE, Surroundings, name};
+use super::{BETWEEN_PROMOTIONS, Course, Driver, Obstacle, STOP_GRACE, Surroundings, name};
+use crate::leader_api::Promotion;
 use crate::poll::{Expired, Wait};
 use crate::supervisor::Progress;
 use changeover_model::event::{EventKind, Phase, PromoteResult, StatusSeen};
@@ -14,10 +15,6 @@ use tokio::time::{Instant, sleep, timeout};
 /// How often a promotion is sent in one step. A loss is rare, and a server that loses them all is broken.
 const PROMOTIONS: u32 = 5;
 
-/// How long after a refused promotion the next one is sent at the earliest. A server that says it is ready and
-/// refuses is of two minds; give it time to make up one.
-const AFTER_REFUSAL: Duration = Duration::from_millis(250);
-
 impl<S: Surroundings> Driver<S> {
     /// Step 0 from the spawn on.
     pub(super) async fn first_phases(
@@ -28,8 +25,15 @@ impl<S: Surroundings> Driver<S> {
     ) -> Result<(), Obstacle> {
         let mut wait = Wait::new(self.timeouts.boot);
         let leads = |status| status == DeploymentStatus::IsLeader;
-        self.until_status(new, &mut wait, Phase::Boot, "status IsLeader", leads)
-            .await?;
+        self.until_status(
+            new,
+            &mut wait,
+            Phase::Boot,
+            "status IsLeader",
+            leads,
+            course,
+        )
+        .await?;
         begin(new, Phase::Bootstrap);
         self.until_serving(new, course).await?;
         self.check_version(new, expected_version).await
@@ -44,8 +48,15 @@ impl<S: Surroundings> Driver<S> {
         course: &mut Course,
     ) -> Result<(), Obstacle> {
         let mut wait = Wait::new(self.timeouts.boot);
-        self.until_status(new, &mut wait, Phase::Boot, "a first status", |_| true)
-            .await?;
+        self.until_status(
+            new,
+            &mut wait,
+            Phase::Boot,
+            "a first status",
+            |_| true,
+            course,
+        )
+        .await?;
         begin(new, Phase::CatchUp);
         self.surroundings.answers(new.spec());
 
@@ -63,6 +74,7 @@ impl<S: Surroundings> Driver<S> {
             Phase::CatchUp,
             "status ReadyToPromote",
             ready,
+            course,
         )
         .await?;
         begin(new, Phase::Promote);
@@ -80,15 +92,17 @@ impl<S: Surroundings> Driver<S> {
         phase: Phase,
         what: &str,
         accept: impl Fn(DeploymentStatus) -> bool,
+        course: &mut Course,
     ) -> Result<(), Obstacle> {
         loop {
             if let Err(expired) = wait.due().await {
                 return Err(deadline_passed(new, phase, expired, what));
             }
-            if let StatusSeen::Status(status) = new.poll(wait.left()).await
-                && accept(status)
-            {
-                return Ok(());
+            if let StatusSeen::Status(status) = new.poll(wait.left()).await {
+                course.said(status);
+                if accept(status) {
+                    return Ok(());
+                }
             }
         }
     }
@@ -116,17 +130,17 @@ impl<S: Surroundings> Driver<S> {
                 wait.extend(self.timeouts.catch_up + self.timeouts.promote);
             }
             crashes = crashes_now;
-            match seen {
-                StatusSeen::Status(DeploymentStatus::IsLeader) => return Ok(()),
-                StatusSeen::Status(DeploymentStatus::ReadyToPromote) => {}
-                _ => continue,
+            let StatusSeen::Status(status) = seen else {
+                continue;
+            };
+            course.said(status);
+            match status {
+                DeploymentStatus::IsLeader => return Ok(()),
+                DeploymentStatus::ReadyToPromote => {}
+                DeploymentStatus::Initializing | DeploymentStatus::Promoting => continue,
             }
-            match &last {
-                Some((PromoteResult::Acknowledged | PromoteResult::Lost, _)) => {
-                    new.event(EventKind::PromotionLost);
-                }
-                Some((PromoteResult::Refused(_), at)) if at.elapsed() < AFTER_REFUSAL => continue,
-                _ => {}
+            if matches!(&last, Some((_, at)) if at.elapsed() < BETWEEN_PROMOTIONS) {
+                continue;
             }
             if attempt == PROMOTIONS {
                 return Err(Obstacle::Failed(format!(
@@ -134,6 +148,9 @@ impl<S: Surroundings> Driver<S> {
                     name(new.spec()),
                     last.map_or_else(String::new, |(result, _)| words(&result))
                 )));
+            }
+            if let Some((PromoteResult::Acknowledged | PromoteResult::Lost, _)) = last {
+                new.event(EventKind::PromotionLost);
             }
             attempt += 1;
             let result = self.send_promotion(new, attempt, course).await;
@@ -153,10 +170,11 @@ impl<S: Surroundings> Driver<S> {
         let promoted_before = course.promoted;
         // For a step that is cancelled meanwhile.
         course.promoted = true;
-        let result = new.api().promote().await;
-        if matches!(result, PromoteResult::Refused(_)) {
-            course.promoted = promoted_before;
-        }
+        let Promotion {
+            result,
+            may_be_taken,
+        } = new.api().send_promotion().await;
+        course.promoted = promoted_before || may_be_taken;
         new.event(EventKind::PromoteDone {
             result: result.clone(),
         });

@@ -75,10 +75,12 @@ async fn nobody_or_nothing_is_unreachable() {
     drop(listener);
     let api = LeaderApi::new(addr);
     assert_eq!(api.status().await, StatusSeen::Unreachable);
-    let PromoteResult::Refused(why) = api.promote().await else {
-        panic!("what was never sent is not lost");
-    };
-    assert!(why.contains("not sent"), "{why}");
+    let sent = api.send_promotion().await;
+    assert!(!sent.may_be_taken, "what was never sent is not lost");
+    assert!(
+        matches!(&sent.result, PromoteResult::Refused(why) if why.contains("not sent")),
+        "{sent:?}"
+    );
 }
 
 #[tokio::test]
@@ -132,5 +134,41 @@ async fn a_promotion_without_an_answer_is_lost_and_not_refused() {
         let (addr, _server) = server(cut.as_bytes(), false).await;
         let api = LeaderApi::new(addr).with_deadlines(LONG, LONG);
         assert_eq!(api.promote().await, PromoteResult::Lost, "{cut:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_400_says_that_a_promotion_was_not_taken() {
+    for (answer, may_be_taken, quoted) in [
+        (
+            "HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\nno",
+            false,
+            "400: no",
+        ),
+        (
+            "HTTP/1.1 500 Oops\r\ncontent-length: 2\r\n\r\nno",
+            true,
+            "500: no",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno",
+            true,
+            "200: no",
+        ),
+        (
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno",
+            true,
+            "404: no",
+        ),
+        ("SSH-2.0-OpenSSH_9.2\r\n", true, "no HTTP"),
+    ] {
+        let (addr, _server) = server(answer.as_bytes(), false).await;
+        let api = LeaderApi::new(addr).with_deadlines(LONG, LONG);
+        let sent = api.send_promotion().await;
+        assert_eq!(sent.may_be_taken, may_be_taken, "{answer:?}");
+        assert!(
+            matches!(&sent.result, PromoteResult::Refused(text) if text.starts_with(quoted)),
+            "{sent:?}"
+        );
     }
 }

@@ -1,9 +1,11 @@
 //! Promotions that are refused, lost, or sent too early if nobody looks.
 
 use super::bench::{Bench, names};
-use super::scripted::{Http, Process, Promote, READY, honest};
+use super::scripted::{Http, IS_LEADER, PROMOTING, Process, Promote, READY, honest};
 use changeover_model::check::Severity;
-use changeover_model::event::{EventKind, ProcessEnd, PromoteResult};
+use changeover_model::event::{Event, EventKind, Phase, ProcessEnd, PromoteResult};
+use changeover_rehearse::driver::BETWEEN_PROMOTIONS;
+use std::sync::Arc;
 
 fn promotions(bench: &Bench) -> Vec<PromoteResult> {
     bench
@@ -145,9 +147,100 @@ async fn promotions_that_are_all_lost_are_given_up_after_five() {
     assert!(!failed.called_off, "it may have been taken");
     assert!(failed.reason.contains("promoted 5 times"), "{failed}");
     assert_eq!(bench.world.figures(1).promotions.len(), 5);
-    assert_eq!(losses(&bench), 5);
+    assert_eq!(losses(&bench), 4, "told when the next one is sent");
     assert_eq!(severity(&bench), Severity::Error);
+    // Promotions are sent apart, and the last one gets its time too.
+    let mut answered: Option<u64> = None;
+    let mut pauses = Vec::new();
+    for event in bench.events().iter().filter(|e| e.generation == Some(1)) {
+        match event.kind {
+            EventKind::PromoteDone { .. } => answered = Some(event.at),
+            EventKind::PromoteIntent { .. } | EventKind::StepFailed { .. } => {
+                pauses.extend(answered.map(|at| event.at - at));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(pauses.len(), 5);
+    let apart = |&pause: &u64| u128::from(pause) >= BETWEEN_PROMOTIONS.as_nanos();
+    assert!(pauses.iter().all(apart), "{pauses:?}");
     assert_eq!(bench.world.running().len(), 1, "the new one was stopped");
+}
+
+#[tokio::test]
+async fn a_status_that_lags_behind_the_reply_costs_no_second_promotion() {
+    let bench = Bench::new().await;
+    bench.world.script(1, |p| async move {
+        if p.leads() {
+            return honest(p).await;
+        }
+        p.on_promote(Promote::OnlyAcknowledge);
+        p.catch_up().await;
+        p.promotions(1).await;
+        // Still ready when it is asked after the reply.
+        p.http(Http::Once(READY, PROMOTING));
+        p.polls(3).await;
+        p.fence();
+        ProcessEnd::Code(166)
+    });
+    let (_old, new) = bench.upgrade().await;
+    let _new = new.unwrap();
+    assert_eq!(promotions(&bench), [PromoteResult::Acknowledged]);
+    assert_eq!(losses(&bench), 0);
+    assert_eq!(bench.found(), names([]));
+}
+
+#[tokio::test]
+async fn a_promotion_with_an_answer_that_is_none_may_have_been_taken() {
+    let bench = Bench::new().await;
+    bench.world.script(1, |p| async move {
+        p.on_promote(Promote::Break);
+        p.catch_up().await;
+        p.promotions(1).await;
+        // Whatever comes then cannot undo it.
+        p.on_promote(Promote::Refuse);
+        std::future::pending().await
+    });
+    let (_old, new) = bench.upgrade().await;
+    let failed = new.unwrap_err();
+    assert!(!failed.called_off);
+    let results = promotions(&bench);
+    assert_eq!(
+        results[0],
+        PromoteResult::Refused("500: out of cheese".to_owned())
+    );
+    assert_eq!(losses(&bench), 0, "nothing was acknowledged");
+}
+
+#[tokio::test]
+async fn one_that_leads_without_a_promotion_cannot_be_called_off() {
+    let bench = Bench::new().await;
+    let log = Arc::clone(&bench.log);
+    bench.world.script(1, move |p| {
+        let log = Arc::clone(&log);
+        async move {
+            p.listen().await;
+            p.status("Initializing");
+            p.polls(2).await;
+            p.status(IS_LEADER);
+            let bootstraps = |event: &Event| {
+                event.step == Some(1)
+                    && event.kind
+                        == EventKind::PhaseStarted {
+                            phase: Phase::Bootstrap,
+                        }
+            };
+            while !log.lock().unwrap().events.iter().any(bootstraps) {
+                p.ms(1).await;
+            }
+            // Fenced, it says, and so the step fails before a promotion was sent.
+            ProcessEnd::Code(0)
+        }
+    });
+    let (_old, new) = bench.upgrade().await;
+    let failed = new.unwrap_err();
+    assert_eq!(bench.world.figures(1).promotions, Vec::<String>::new());
+    assert!(!failed.called_off, "{failed}");
 }
 
 #[tokio::test]

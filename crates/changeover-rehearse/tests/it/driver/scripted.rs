@@ -58,6 +58,8 @@ pub(crate) enum Promote {
     Lose,
     /// 400.
     Refuse,
+    /// 500, and nothing happens.
+    Break,
 }
 
 /// What SQL does.

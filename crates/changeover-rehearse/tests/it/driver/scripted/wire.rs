@@ -66,6 +66,7 @@ pub(super) async fn http_connection(
                 r#"{"result":{"Failure":{"message":"cannot promote leader while initializing"}}}"#;
             respond(&mut stream, "400 Bad Request", body).await
         }
+        Promote::Break => respond(&mut stream, "500 Internal Server Error", "out of cheese").await,
         Promote::TakeSilently | Promote::Lose => Ok(()),
     };
     drop(stream);
