@@ -22,6 +22,11 @@ pub const CRASH_PAUSE: Duration = Duration::from_millis(100);
 /// So many crashes in a row, none getting further than the one before, are a crash loop.
 pub const CRASHES_OF_A_LOOP: usize = 3;
 
+/// A process that nobody asked how far it got (between steps, and an old leader while the new one catches up) and that
+/// lived so long got somewhere: its crash begins a new row. Who was asked is judged by what was answered, however long
+/// it lived.
+pub const STEADY: Duration = Duration::from_secs(10);
+
 /// How many lines of the log a crash loop is reported with.
 const LOG_LINES: usize = 20;
 
@@ -133,13 +138,31 @@ struct StopRequest {
     done: oneshot::Sender<()>,
 }
 
+/// How far a process got.
+#[derive(Debug, Clone, Copy)]
+struct Reached {
+    /// The process, by [`State::starts`].
+    starts: u64,
+    /// `None`: nobody has asked it.
+    progress: Option<Progress>,
+}
+
+impl Reached {
+    fn unasked(starts: u64) -> Self {
+        Reached {
+            starts,
+            progress: None,
+        }
+    }
+}
+
 /// A handle to the task that owns an instance. Dropping it ends the instance the hard way.
 #[derive(Debug)]
 pub struct Supervisor {
     spec: InstanceSpec,
     state: watch::Receiver<State>,
     step: Arc<AtomicU32>,
-    progress: Arc<Mutex<(u64, Progress)>>,
+    progress: Arc<Mutex<Reached>>,
     stops: mpsc::Sender<StopRequest>,
     _task: AbortOnDropHandle<()>,
 }
@@ -163,7 +186,7 @@ impl Supervisor {
         });
         let (stops, requests) = mpsc::channel(1);
         let step = Arc::new(AtomicU32::new(step));
-        let progress = Arc::new(Mutex::new((1, Progress::Nothing)));
+        let progress = Arc::new(Mutex::new(Reached::unasked(1)));
         let keeper = Keeper {
             instance,
             rules,
@@ -172,6 +195,7 @@ impl Supervisor {
             step: Arc::clone(&step),
             progress: Arc::clone(&progress),
             row: CrashRow::default(),
+            born: Instant::now(),
             restart: None,
         };
         Supervisor {
@@ -213,9 +237,14 @@ impl Supervisor {
     /// earlier process is ignored.
     pub fn reached(&self, starts: u64, progress: Progress) {
         let mut reached = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        if reached.0 == starts {
-            reached.1 = reached.1.max(progress);
+        if reached.starts == starts {
+            reached.progress = reached.progress.max(Some(progress));
         }
+    }
+
+    /// Reports that the process of that number is being asked how far it got: without an answer, not far.
+    pub fn asked(&self, starts: u64) {
+        self.reached(starts, Progress::Nothing);
     }
 
     /// Stops the instance: softly, after `grace` the hard way. Returns when it is gone. One that is gone already only
@@ -255,7 +284,7 @@ fn about(spec: &InstanceSpec, step: &AtomicU32) -> About {
     }
 }
 
-/// Crashes in a row, none getting further than the one before.
+/// Crashes in a row, none getting further than the one before. See also [`STEADY`].
 #[derive(Debug, Default)]
 struct CrashRow {
     ends: Vec<ProcessEnd>,
@@ -284,8 +313,10 @@ struct Keeper {
     recorder: Recorder,
     publish: watch::Sender<State>,
     step: Arc<AtomicU32>,
-    progress: Arc<Mutex<(u64, Progress)>>,
+    progress: Arc<Mutex<Reached>>,
     row: CrashRow,
+    /// When the process was started.
+    born: Instant,
     /// When the process is to be started again, and why.
     restart: Option<(Instant, RestartReason)>,
 }
@@ -342,8 +373,12 @@ impl Keeper {
     }
 
     fn crashed(&mut self, end: ProcessEnd) {
-        let (_, progress) = *self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        self.row.crashed(end, progress);
+        let Reached { progress, .. } =
+            *self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if progress.is_none() && self.born.elapsed() >= STEADY {
+            self.row = CrashRow::default();
+        }
+        self.row.crashed(end, progress.unwrap_or_default());
         let now = if self.row.is_loop() {
             let ends = self.row.ends.clone();
             self.event(EventKind::CrashLoop {
@@ -370,9 +405,10 @@ impl Keeper {
             self.publish(Now::Gone(Gone::NotRestarted(error.message)));
             return;
         }
+        self.born = Instant::now();
         let pid = self.instance.pid();
         let starts = self.publish.borrow().starts + 1;
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = (starts, Progress::Nothing);
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Reached::unasked(starts);
         self.event(EventKind::RestartDone { pid });
         self.publish.send_modify(|state| {
             state.starts = starts;
@@ -401,6 +437,13 @@ impl Keeper {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::record::Sink;
+    use async_trait::async_trait;
+    use changeover_model::event::Event;
+    use changeover_model::history::Operation;
+    use changeover_runtime::RuntimeError;
+    use std::collections::BTreeMap;
 
     const CRASH: ProcessEnd = ProcessEnd::Code(101);
 
@@ -433,5 +476,105 @@ mod tests {
             ReadyToPromote
         ]));
         assert!(row(&[Nothing, Initializing, Initializing, Initializing]));
+    }
+
+    /// Keeps no record.
+    struct Nowhere;
+
+    impl Sink for Nowhere {
+        fn event(&mut self, _: &Event) {}
+        fn operation(&mut self, _: &Operation) {}
+    }
+
+    /// Each of its processes crashes after so long.
+    struct Crashing {
+        spec: InstanceSpec,
+        life: Duration,
+    }
+
+    #[async_trait]
+    impl Instance for Crashing {
+        fn spec(&self) -> &InstanceSpec {
+            &self.spec
+        }
+
+        fn pid(&self) -> u32 {
+            1
+        }
+
+        async fn ended(&mut self) -> Ended {
+            tokio::time::sleep(self.life).await;
+            Ended {
+                end: CRASH,
+                by_us: false,
+            }
+        }
+
+        async fn restart(&mut self) -> Result<(), RuntimeError> {
+            Ok(())
+        }
+
+        async fn stop(&mut self, _: Duration) -> Ended {
+            Ended {
+                end: CRASH,
+                by_us: true,
+            }
+        }
+
+        fn log_tail(&self, _: usize) -> Vec<String> {
+            Vec::new()
+        }
+    }
+
+    /// How many processes there were until a crash loop was found, at most ten. In time that is paused, so that it
+    /// takes none.
+    async fn processes(life: Duration, asked: bool) -> u64 {
+        let addr = "127.0.0.1:1".parse().unwrap();
+        let spec = InstanceSpec {
+            slot: "one".to_owned(),
+            generation: 0,
+            command: Vec::new(),
+            env: BTreeMap::new(),
+            sql_addr: addr,
+            http_addr: addr,
+            log: "unused".into(),
+        };
+        let supervisor = Supervisor::start(
+            Box::new(Crashing { spec, life }),
+            ExitRules {
+                restart: vec![166],
+                fenced: vec![0],
+            },
+            Recorder::new(Clock::start(), Box::new(Nowhere)),
+            0,
+        );
+        let mut state = supervisor.watch();
+        // The first one serves, as that of a step does.
+        supervisor.reached(1, Progress::Serving);
+        loop {
+            let State { starts, now, .. } = state.borrow_and_update().clone();
+            if starts == 10 || matches!(now, Now::Gone(Gone::CrashLoop(_))) {
+                return starts;
+            }
+            if asked {
+                supervisor.asked(starts);
+            }
+            state.changed().await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn crashes_hours_apart_that_nobody_watches_are_no_loop() {
+        let hours = Duration::from_secs(3 * 3600);
+        assert_eq!(processes(hours, false).await, 10);
+        assert_eq!(processes(STEADY, false).await, 10);
+        let short = STEADY - Duration::from_millis(1);
+        assert_eq!(processes(short, false).await, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_crashes_of_one_that_is_asked_and_gets_no_further_are_a_loop() {
+        let slow = STEADY + STEADY;
+        assert_eq!(processes(slow, true).await, 3);
     }
 }

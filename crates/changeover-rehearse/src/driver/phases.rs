@@ -233,6 +233,7 @@ impl<S: Surroundings> Driver<S> {
         let mut starts = 0;
         let attempt = || {
             starts = new.supervisor().state().starts;
+            new.supervisor().asked(starts);
             self.surroundings.serves(new.spec())
         };
         self.until_answer(

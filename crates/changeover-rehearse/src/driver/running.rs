@@ -92,6 +92,7 @@ impl Running {
     /// process reports.
     pub(super) async fn poll(&mut self, limit: Duration) -> StatusSeen {
         let starts = self.supervisor.state().starts;
+        self.supervisor.asked(starts);
         let seen = timeout(limit, self.api.status())
             .await
             .unwrap_or(StatusSeen::Silent);
