@@ -6,19 +6,19 @@
 
 use super::{FENCED, RESTART, Steps, error, instance, shown};
 use changeover_model::check::Check;
-use changeover_model::event::{Event, EventKind, ProcessEnd, StatusSeen};
+use changeover_model::event::{Event, EventKind, ProcessEnd, PromoteResult, StatusSeen};
 use changeover_model::status::DeploymentStatus::{
     self, Initializing, IsLeader, Promoting, ReadyToPromote,
 };
 use changeover_model::verdict::Finding;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of an instance that decides which arrows there are.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Standing {
     /// The first service: leads without a promotion.
     first: bool,
-    /// A promotion was sent to it. Whatever came back, it may have arrived.
+    /// A promotion was sent to it that may have taken place.
     promoted: bool,
     /// It said that it leads, in this life or an earlier one.
     led: bool,
@@ -50,6 +50,8 @@ struct Instance {
     /// Whether `last` may be an answer that the life before gave and that was recorded after its end: poller and
     /// supervisor run side by side.
     perhaps_stale: bool,
+    /// A promotion was sent to it that certainly did not take place.
+    refused: bool,
 }
 
 impl Instance {
@@ -77,6 +79,7 @@ impl Instance {
 pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut instances: BTreeMap<u64, Instance> = BTreeMap::new();
+    let refused = refused(events);
     // Whether a higher generation led, now or later: only then was the promotion a real one.
     let highest_leader = events
         .iter()
@@ -93,17 +96,18 @@ pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
         let who = instances.entry(generation).or_default();
         who.standing.first = steps.is_first(generation);
         match &event.kind {
+            EventKind::PromoteIntent { .. } if refused.contains(&event.seq) => who.refused = true,
             EventKind::PromoteIntent { .. } => who.standing.promoted = true,
             EventKind::StatusSeen {
                 seen: StatusSeen::Status(status),
                 ..
             } => {
-                let standing = who.standing;
+                let (standing, refused) = (who.standing, who.refused);
                 if let Err(from) = who.status(*status) {
                     findings.push(error(
                         Check::IllegalTransition,
                         steps.of_event(event),
-                        words(event, from, *status, standing),
+                        words(event, from, *status, standing, refused),
                         shown(&[event]),
                     ));
                 }
@@ -134,20 +138,54 @@ pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
     findings
 }
 
+/// The announcements of promotions that certainly did not take place, by sequence number.
+fn refused(events: &[Event]) -> BTreeSet<u64> {
+    let mut announced: BTreeMap<Option<u64>, u64> = BTreeMap::new();
+    let mut refused = BTreeSet::new();
+    for event in events {
+        match &event.kind {
+            EventKind::PromoteIntent { .. } => {
+                announced.insert(event.generation, event.seq);
+            }
+            EventKind::PromoteDone { result } => {
+                let intent = announced.remove(&event.generation);
+                if certainly_refused(result) {
+                    refused.extend(intent);
+                }
+            }
+            _ => {}
+        }
+    }
+    refused
+}
+
+/// Whether a promotion certainly did not take place: the protocol's 400, or nobody listened. Any other answer is not
+/// of the protocol, and says nothing about what was done before it was written.
+fn certainly_refused(result: &PromoteResult) -> bool {
+    match result {
+        PromoteResult::Refused(answer) => {
+            answer.starts_with("400:") || answer.starts_with("connection refused")
+        }
+        PromoteResult::Acknowledged | PromoteResult::Lost => false,
+    }
+}
+
 fn words(
     event: &Event,
     from: Option<DeploymentStatus>,
     to: DeploymentStatus,
     standing: Standing,
+    refused: bool,
 ) -> String {
     let from = match from {
         Some(from) => format!("went from {from} to {to} in one process"),
         None => format!("said {to} first"),
     };
-    let why = match (standing.led, standing.promoted) {
-        (true, _) => "although it had led",
-        (false, false) => "although no promotion had been sent",
-        (false, true) => "which the protocol does not know",
+    let why = match (standing.led, standing.promoted, refused) {
+        (true, ..) => "although it had led",
+        (false, false, false) => "although no promotion had been sent",
+        (false, false, true) => "although its promotion had been refused",
+        (false, true, _) => "which the protocol does not know",
     };
     format!("{} {from}, {why}", instance(event))
 }
@@ -374,6 +412,72 @@ mod tests {
             }),
             []
         );
+    }
+
+    #[test]
+    fn a_promotion_that_was_refused_never_took_place() {
+        let answers = |refused: &'static [&'static str]| {
+            move |e: &mut Events| {
+                ready(e);
+                for answer in refused {
+                    let result = PromoteResult::Refused((*answer).to_owned());
+                    e.promote().push(EventKind::PromoteDone { result });
+                }
+            }
+        };
+        let refused = answers(&["400: not ready", "connection refused: not sent"]);
+        // The old leader was not fenced by it.
+        let found = checks(|e| {
+            refused(e);
+            e.on(0).exit(0);
+        });
+        assert_eq!(found, [ILLEGAL]);
+        // And the new one leads unpromoted, also if that was seen before the refusal was recorded.
+        let mut e = events();
+        refused(&mut e);
+        e.status(IsLeader);
+        let found = judge(&Steps { plan: &plan(2) }, &e.list);
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0]
+                .message
+                .contains("although its promotion had been refused"),
+            "{}",
+            found[0].message
+        );
+        let found = checks(|e| {
+            ready(e).promote().status(IsLeader);
+            let result = PromoteResult::Refused("400: not ready".to_owned());
+            e.push(EventKind::PromoteDone { result });
+        });
+        assert_eq!(found, [ILLEGAL]);
+        // Of two attempts, one may have taken place.
+        for results in [
+            [
+                PromoteResult::Lost,
+                PromoteResult::Refused("400: initializing".to_owned()),
+            ],
+            [
+                PromoteResult::Refused("400: initializing".to_owned()),
+                PromoteResult::Acknowledged,
+            ],
+        ] {
+            let found = checks(|e| {
+                ready(e);
+                for result in results {
+                    e.promote().push(EventKind::PromoteDone { result });
+                }
+                e.on(0).exit(0).on(1).status(IsLeader);
+            });
+            assert_eq!(found, []);
+        }
+        // An answer that the protocol does not know leaves open what was done.
+        let open = answers(&[r#"201: {"result":"Success"}"#]);
+        let found = checks(|e| {
+            open(e);
+            e.on(0).exit(0).on(1).status(IsLeader);
+        });
+        assert_eq!(found, []);
     }
 
     #[test]
