@@ -37,6 +37,21 @@ impl Span {
     }
 }
 
+/// A file that can be written, without a line of this process yet.
+pub(crate) struct AckFile {
+    append: File,
+    /// A file opened for appending cannot be written in place.
+    write: File,
+}
+
+impl AckFile {
+    pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
+        let append = OpenOptions::new().create(true).append(true).open(path)?;
+        let write = OpenOptions::new().write(true).open(path)?;
+        Ok(Self { append, write })
+    }
+}
+
 /// An open truth log.
 pub(crate) struct AckLog {
     file: File,
@@ -47,26 +62,20 @@ pub(crate) struct AckLog {
 
 impl AckLog {
     /// Adds a line for this process at the end of the file.
-    pub(crate) fn open(path: &Path, version: &str, generation: u64) -> std::io::Result<Self> {
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .read(true)
-            .open(path)?;
+    pub(crate) fn begin(file: AckFile, version: &str, generation: u64) -> std::io::Result<Self> {
+        let AckFile { mut append, write } = file;
         // Appending claims the place: whoever comes next, appends after it.
-        file.lock()?;
-        let offset = file.metadata()?.len();
+        append.lock()?;
+        let offset = append.metadata()?.len();
         let head = format!(
             r#"{{"format":"changeover.ack-log/1","pid":{},"version":"{version}","generation":{generation}"#,
             std::process::id()
         );
         let line = render(&head, &[Span::default(), Span::default()]);
-        file.write_all(&line)?;
-        file.unlock()?;
-        // A file opened for appending cannot be written in place.
-        let file = OpenOptions::new().write(true).open(path)?;
+        append.write_all(&line)?;
+        append.unlock()?;
         Ok(Self {
-            file,
+            file: write,
             offset,
             head,
             spans: Mutex::new(Default::default()),
@@ -116,8 +125,8 @@ mod tests {
     fn each_process_has_a_line_of_its_own() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ack.log");
-        let first = AckLog::open(&path, "v0.1.0", 0).unwrap();
-        let second = AckLog::open(&path, "current", 1).unwrap();
+        let first = AckLog::begin(AckFile::open(&path).unwrap(), "v0.1.0", 0).unwrap();
+        let second = AckLog::begin(AckFile::open(&path).unwrap(), "current", 1).unwrap();
         first.note(Acknowledged::Write, 5);
         second.note(Acknowledged::Read, 9);
         first.note(Acknowledged::Write, 7);

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use crate::acklog::AckLog;
+use crate::acklog::{AckFile, AckLog};
 use crate::args::ServeArgs;
 use crate::commit::Leader;
-use crate::copy::PrivateCopy;
+use crate::copy::{DataDirectory, PrivateCopy};
 use crate::deployment::Deployment;
 use crate::engine::Engine;
 use crate::follow::{Follower, HydrateError, Hydration};
@@ -44,6 +44,13 @@ struct Service {
     sql: TcpListener,
     started: Instant,
     directory: PathBuf,
+}
+
+/// What belongs to this process alone. Taken before the fence: a process that cannot have it must not end the one that
+/// leads.
+struct Local {
+    data: DataDirectory,
+    acknowledgements: Option<AckFile>,
 }
 
 /// Runs the service until the process should end: with 0 when fenced out by a higher generation, 166 to be restarted
@@ -200,6 +207,10 @@ impl Service {
     }
 
     fn lead_or_follow(self) -> Result<std::convert::Infallible, HydrateError> {
+        let local = Local {
+            data: DataDirectory::take(&self.directory)?,
+            acknowledgements: self.ack_file(),
+        };
         let mut store = self.open_store()?;
         match store.begin(self.args.deploy_generation)? {
             Role::FencedOut(fence) => {
@@ -209,44 +220,50 @@ impl Service {
                 );
                 exit::now(exit::FENCED)
             }
-            Role::Lead(fence) => self.lead(store, fence),
-            Role::Follow(fence) => self.follow(store, fence),
+            Role::Lead(fence) => self.lead(store, fence, local),
+            Role::Follow(fence) => self.follow(store, fence, local),
         }
     }
 
     fn copy(
         &self,
+        data: DataDirectory,
         store: &mut dyn MetadataStore,
         upper: u64,
     ) -> Result<Arc<PrivateCopy>, HydrateError> {
         Ok(Arc::new(PrivateCopy::open(
-            &self.directory,
+            data,
             &store.id()?,
             self.release.version,
             upper,
         )?))
     }
 
-    fn acknowledgements(&self) -> Option<AckLog> {
+    fn ack_file(&self) -> Option<AckFile> {
         let path = self.args.ack_log.as_ref()?;
-        match AckLog::open(path, self.release.version, self.args.deploy_generation) {
-            Ok(log) => Some(log),
-            Err(error) => {
-                log::error!(
-                    "cannot write the acknowledgement log {}: {error}",
-                    path.display()
-                );
-                exit::now(exit::CANNOT_RUN)
-            }
-        }
+        Some(AckFile::open(path).unwrap_or_else(|error| self.no_ack_log(&error)))
+    }
+
+    fn acknowledgements(&self, file: Option<AckFile>) -> Option<AckLog> {
+        let log = AckLog::begin(file?, self.release.version, self.args.deploy_generation);
+        Some(log.unwrap_or_else(|error| self.no_ack_log(&error)))
+    }
+
+    fn no_ack_log(&self, error: &std::io::Error) -> ! {
+        log::error!(
+            "cannot write the acknowledgement log {}: {error}",
+            self.args.ack_log.as_deref().unwrap_or(Path::new("")).display()
+        );
+        exit::now(exit::CANNOT_RUN)
     }
 
     fn follow(
         self,
         mut store: Box<dyn MetadataStore>,
         fence: Fence,
+        local: Local,
     ) -> Result<std::convert::Infallible, HydrateError> {
-        let copy = self.copy(store.as_mut(), fence.upper)?;
+        let copy = self.copy(local.data, store.as_mut(), fence.upper)?;
         let hydration = Hydration::new(store, &copy, self.args.hydration_rate)?;
         let follower = Follower {
             hydration,
@@ -265,6 +282,7 @@ impl Service {
         self,
         mut store: Box<dyn MetadataStore>,
         fence: Fence,
+        local: Local,
     ) -> Result<std::convert::Infallible, HydrateError> {
         self.deployment.set_is_leader();
         log::info!(
@@ -273,7 +291,7 @@ impl Service {
             fence.upper
         );
         // Nobody but us can append any more, so the log's end is known.
-        let copy = self.copy(store.as_mut(), fence.upper)?;
+        let copy = self.copy(local.data, store.as_mut(), fence.upper)?;
         let mut hydration = Hydration::new(store, &copy, None)?;
         hydration.complete(fence.upper)?;
         let store = hydration.into_store();
@@ -287,7 +305,7 @@ impl Service {
             Arc::clone(&copy),
             tidy,
         );
-        let engine = Arc::new(Engine::new(copy, Some(leader), self.acknowledgements()));
+        let engine = Arc::new(Engine::new(copy, Some(leader), self.acknowledgements(local.acknowledgements)));
         let elapsed = self.started.elapsed();
         accept(self.sql, Arc::clone(&engine), &self.deployment);
         log::info!(

@@ -129,24 +129,50 @@ impl Deref for CopyConnection {
     }
 }
 
+/// A data directory that is ours as long as the process lives: two processes in one would destroy the copy.
+pub(crate) struct DataDirectory {
+    path: PathBuf,
+    _lock: std::fs::File,
+}
+
+impl DataDirectory {
+    /// Makes the directory if there is none, and takes it.
+    pub(crate) fn take(path: &Path) -> Result<Self, CopyError> {
+        let shown = || path.display().to_string();
+        let io = |cause| CopyError::Io {
+            path: shown(),
+            cause,
+        };
+        std::fs::create_dir_all(path).map_err(io)?;
+        let lock = std::fs::File::create(path.join("lock")).map_err(io)?;
+        if lock.try_lock().is_err() {
+            return Err(CopyError::InUse { path: shown() });
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+}
+
 /// The private copy of one instance.
 pub(crate) struct PrivateCopy {
     file: PathBuf,
     version: &'static str,
     idle: Mutex<Vec<CopyConnection>>,
-    /// Held as long as the process lives: two processes in one data directory would destroy the copy.
-    _lock: std::fs::File,
+    _directory: DataDirectory,
 }
 
 impl PrivateCopy {
     /// Opens the copy in `directory`, or starts a new one if it is of another store or release, was made before the
     /// machine last started, or is ahead of the log (`upper`).
     pub(crate) fn open(
-        directory: &Path,
+        data: DataDirectory,
         store: &str,
         version: &'static str,
         upper: u64,
     ) -> Result<Self, CopyError> {
+        let directory = &data.path;
         let shown = || directory.display().to_string();
         let io = |cause| CopyError::Io {
             path: shown(),
@@ -156,11 +182,6 @@ impl PrivateCopy {
             path: shown(),
             cause,
         };
-        std::fs::create_dir_all(directory).map_err(io)?;
-        let lock = std::fs::File::create(directory.join("lock")).map_err(io)?;
-        if lock.try_lock().is_err() {
-            return Err(CopyError::InUse { path: shown() });
-        }
         let file = directory.join("copy.db");
         let stamp = format!("{store} {version} {}", boot_id());
         // A copy that cannot be read is as good as none.
@@ -186,7 +207,7 @@ impl PrivateCopy {
             file,
             version,
             idle: Mutex::new(Vec::new()),
-            _lock: lock,
+            _directory: data,
         })
     }
 

@@ -88,6 +88,17 @@ fn places() {
     assert_eq!(code, 4, "{log}");
     assert!(log.contains("in use by another process"), "{log}");
     drop(leader);
+    // Nor does a second start of the same generation end the first, whatever it lacks.
+    let mut leader = world.leader("y", "current", 0);
+    let (code, log) = world.instance("y", "current", 0).run_to_end();
+    assert_eq!(code, 4, "{log}");
+    let (code, log) = world
+        .instance("z", "current", 0)
+        .arg("--ack-log", "/nonexistent/ack.log")
+        .run_to_end();
+    assert_eq!(code, 4, "{log}");
+    Sql::connect(&leader).ok("CREATE TABLE t (a int)");
+    assert!(leader.is_running());
 }
 
 #[test]
