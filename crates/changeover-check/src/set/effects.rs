@@ -1,11 +1,13 @@
 //! What writes did: lost, repeated, out of nowhere.
 
 use super::{AddRecord, ElementState, NONE, ReadKind, ReadRecord, SetHistory};
+use crate::bits::Bits;
 use crate::findings::{Case, Cases};
 use crate::stats::seconds;
 use crate::timeline::Timeline;
 use changeover_model::check::Check;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Acknowledged writes that no full read ever compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,7 @@ impl SetHistory {
     /// which shows in the freshness lag.
     fn check_lost(&self, timeline: &Timeline, cases: &mut Cases) {
         let full_reads = self.full_reads();
+        let mut told: BTreeSet<(u32, u32)> = BTreeSet::new();
         let mut lost: Vec<(&ReadRecord, &AddRecord)> = Vec::new();
         for add in self.adds.iter().filter(|add| !add.observer) {
             let Some(acknowledged) = add.acknowledged else {
@@ -70,6 +73,7 @@ impl SetHistory {
                 .iter()
                 .find(|r| !r.shown.contains(add.element))
             {
+                told.insert((add.key, add.element));
                 lost.push((read, add));
             }
         }
@@ -89,6 +93,75 @@ impl SetHistory {
                 },
             );
         }
+        self.check_vanished(&full_reads, &told, timeline, cases);
+    }
+
+    /// What a client was shown took effect, also if the add is `unknown`: it must be in every full read sent after
+    /// that answer. `told` are the elements that are lost anyway; those whose origin is a problem are another matter.
+    fn check_vanished(
+        &self,
+        full_reads: &[Vec<&ReadRecord>],
+        told: &BTreeSet<(u32, u32)>,
+        timeline: &Timeline,
+        cases: &mut Cases,
+    ) {
+        let mut vanished: Vec<(&ReadRecord, u32, &ReadRecord)> = Vec::new();
+        for (key, seen) in self.client_reads().into_iter().enumerate() {
+            let mut due = Bits::default();
+            let mut missed = Bits::default();
+            let mut answers = seen.iter().peekable();
+            for full_read in &full_reads[key] {
+                while let Some(answer) = answers.next_if(|a| a.returned < full_read.invoke) {
+                    due.union(&answer.shown);
+                }
+                for element in due.without(&full_read.shown) {
+                    if !missed.insert(element) || told.contains(&(key as u32, element)) {
+                        continue;
+                    }
+                    let witness = seen.iter().find(|r| r.shown.contains(element));
+                    let state = &self.states[key].elements[element as usize];
+                    if let Some(witness) = witness
+                        && self.origin_problem(state, witness, timeline).is_none()
+                    {
+                        vanished.push((full_read, element, witness));
+                    }
+                }
+            }
+        }
+        vanished.sort_by_key(|(read, element, _)| (read.invoke, read.key, *element));
+        for (read, element, witness) in vanished {
+            let state = &self.states[read.key as usize].elements[element as usize];
+            cases.add(
+                Check::LostWrite,
+                timeline.step_at(read.invoke),
+                "element that a client was shown, missing from a later full read",
+                || Case {
+                    words: format!(
+                        "{} was seen at {} s, then vanished",
+                        self.element_words(read.key, element),
+                        seconds(witness.returned)
+                    ),
+                    evidence: json!({
+                        "value": self.element_json(read.key, element),
+                        "seen": self.read_json(witness),
+                        "missing_from": self.read_json(read),
+                        "writes": self.adds_json(state),
+                    }),
+                },
+            );
+        }
+    }
+
+    /// The clients' reads of each key, ascending by when they were answered.
+    fn client_reads(&self) -> Vec<Vec<&ReadRecord>> {
+        let mut reads: Vec<Vec<&ReadRecord>> = vec![Vec::new(); self.states.len()];
+        for read in self.reads.iter().filter(|r| r.kind == ReadKind::Client) {
+            reads[read.key as usize].push(read);
+        }
+        for of_key in &mut reads {
+            of_key.sort_by_key(|r| (r.returned, r.invoke, r.process));
+        }
+        reads
     }
 
     /// Acknowledged adds of clients that no full read sent after their answer covers; `None` if there are none.
@@ -283,6 +356,62 @@ mod tests {
             let write = ended(add(1, "k", 5, (10, 20)), outcome);
             assert_eq!(checks(&[write, full_read("k", &[], (21, 30))]), []);
         }
+    }
+
+    #[test]
+    fn what_a_client_was_shown_must_be_in_every_later_full_read() {
+        let unknown = ended(add(1, "k", 5, (10, 20)), Outcome::Unknown);
+        let seen = read(2, "k", &[5], (30, 40));
+        let gone = full_read("k", &[], (41, 50));
+        let found = judge(&[unknown.clone(), seen.clone(), gone.clone()]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].check, Check::LostWrite);
+        assert!(
+            found[0]
+                .message
+                .ends_with("5 of key k was seen at 0 s, then vanished"),
+            "{}",
+            found[0].message
+        );
+        let case = &found[0].evidence["cases"][0];
+        assert_eq!(case["seen"]["client"], 2);
+        assert_eq!(case["missing_from"]["process"], 9000);
+        assert_eq!(case["writes"][0]["outcome"], "unknown");
+        // Told once, however often it is missing, and also if it came back.
+        let again = full_read("k", &[], (51, 60));
+        let back = full_read("k", &[5], (61, 70));
+        let operations = [unknown.clone(), seen.clone(), gone.clone(), again, back];
+        let found = judge(&operations);
+        assert_eq!(found[0].message.split("×").next(), Some("1"));
+        // An add that was acknowledged only later: no full read has to show it before, but this answer did.
+        let slow = add(1, "k", 5, (10, 90));
+        assert_eq!(
+            checks(&[slow, seen.clone(), gone.clone()]),
+            [Check::LostWrite]
+        );
+        // A lost acknowledged write is not told twice.
+        let acknowledged = add(1, "k", 5, (10, 20));
+        let found = judge(&[acknowledged, seen.clone(), gone.clone()]);
+        assert_eq!(found.len(), 1);
+        for fine in [
+            // Answered only when the full read had been sent.
+            [read(2, "k", &[5], (30, 41)), gone.clone()],
+            [seen.clone(), full_read("k", &[5], (41, 50))],
+            // An observer sees what is not there for clients yet.
+            [observed(seen.clone(), 1), gone.clone()],
+        ] {
+            assert_eq!(
+                checks(&[std::slice::from_ref(&unknown), &fine].concat()),
+                []
+            );
+        }
+        // What should never have been there may go again.
+        let failed = ended(add(1, "k", 5, (10, 20)), Outcome::Fail);
+        assert_eq!(
+            checks(&[failed, seen.clone(), gone.clone()]),
+            [Check::ZombieWrite]
+        );
+        assert_eq!(checks(&[seen, gone]), [Check::InvariantBroken]);
     }
 
     #[test]
