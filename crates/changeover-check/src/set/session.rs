@@ -3,17 +3,29 @@
 use super::{ReadKind, ReadRecord, SetHistory};
 use crate::bits::Bits;
 use crate::findings::{Case, Cases};
+use crate::intern::FastMap;
+use crate::stats::seconds;
 use crate::timeline::Timeline;
 use changeover_model::check::Check;
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// An add, as far as prefixes care.
+/// The adds to a key, as far as prefixes care. An element added more than once is left out: which of its adds an
+/// answer shows cannot be told. So are the observers' own.
+#[derive(Default)]
 struct Added {
-    writer: u32,
-    invoke: u64,
-    acknowledged: Option<u64>,
-    element: u32,
+    /// When each element's add was sent.
+    sent: FastMap<u32, u64>,
+    /// The acknowledged ones with their elements, ascending.
+    acknowledged: Vec<(u64, u32)>,
+}
+
+impl Added {
+    /// The add among these elements that was sent last.
+    fn last_sent(&self, elements: Vec<u32>) -> Option<(u64, u32)> {
+        let sent = |element| Some((*self.sent.get(&element)?, element));
+        elements.into_iter().filter_map(sent).max()
+    }
 }
 
 impl SetHistory {
@@ -75,32 +87,35 @@ impl SetHistory {
         }
     }
 
-    /// An observer may lag, but what it shows is a state that once was: with a writer's add it shows every
-    /// acknowledged add that the same writer had finished before it sent this one.
+    /// An observer may lag, but what it shows is a state that once was: with an add it shows every add of that key,
+    /// by whomever, that had been acknowledged before this one was sent. It is enough to look at the add that was
+    /// sent last. The adds before the first one missing are all shown, so this takes as long as the answer is.
     fn check_prefixes(&self, timeline: &Timeline, cases: &mut Cases) {
-        let mut added = self.added_by_key();
+        let added = self.added_by_key();
         let mut found = Vec::new();
         for read in &self.reads {
             if read.kind != ReadKind::Observer {
                 continue;
             }
-            let of_key = added.entry(read.key).or_default();
-            for of_writer in of_key.chunk_by(|a, b| a.writer == b.writer) {
-                let shown = of_writer.iter().filter(|a| read.shown.contains(a.element));
-                let Some(latest) = shown.max_by_key(|a| a.invoke) else {
-                    continue;
-                };
-                let missing = of_writer.iter().find(|a| {
-                    !read.shown.contains(a.element)
-                        && a.acknowledged.is_some_and(|at| at < latest.invoke)
-                });
-                if let Some(missing) = missing {
-                    found.push((read, missing.element, latest.element));
-                }
+            let Some(of_key) = added.get(&read.key) else {
+                continue;
+            };
+            let shown = read.shown.without(&Bits::default());
+            let Some((sent, latest)) = of_key.last_sent(shown) else {
+                continue;
+            };
+            let missing = of_key
+                .acknowledged
+                .iter()
+                .take_while(|(at, _)| *at < sent)
+                .find(|(_, element)| !read.shown.contains(*element));
+            if let Some(&(acknowledged, missing)) = missing {
+                found.push((read, (missing, acknowledged), (latest, sent)));
             }
         }
-        found.sort_by_key(|(read, missing, _)| (read.invoke, read.session, read.key, *missing));
-        for (read, missing, shown) in found {
+        found
+            .sort_by_key(|(read, (missing, _), _)| (read.invoke, read.session, read.key, *missing));
+        for (read, (missing, acknowledged), (shown, sent)) in found {
             let evidence = |number: u32| {
                 let state = &self.states[read.key as usize].elements[number as usize];
                 self.adds_of(state).next().map(|add| self.add_json(add))
@@ -108,12 +123,14 @@ impl SetHistory {
             cases.add(
                 Check::InvariantBroken,
                 timeline.step_at(read.invoke),
-                "answer to a direct observer that is no prefix of a writer's writes",
+                "answer to a direct observer that is no prefix of the writes",
                 || Case {
                     words: format!(
-                        "lacks {} but shows {}",
+                        "lacks {}, acknowledged at {} s, but shows {}, sent at {} s",
                         self.element_words(read.key, missing),
-                        self.element_json(read.key, shown)
+                        seconds(acknowledged),
+                        self.element_json(read.key, shown),
+                        seconds(sent)
                     ),
                     evidence: json!({
                         "read": self.read_json(read),
@@ -125,31 +142,28 @@ impl SetHistory {
         }
     }
 
-    /// The adds to the keys that observers read, by writer. An element added more than once is left out: which of
-    /// its adds an answer shows cannot be told.
-    fn added_by_key(&self) -> BTreeMap<u32, Vec<Added>> {
-        let mut added: BTreeMap<u32, Vec<Added>> = self
+    /// The adds to the keys that observers read.
+    fn added_by_key(&self) -> BTreeMap<u32, Added> {
+        let mut added: BTreeMap<u32, Added> = self
             .reads
             .iter()
             .filter(|r| r.kind == ReadKind::Observer)
-            .map(|r| (r.key, Vec::new()))
+            .map(|r| (r.key, Added::default()))
             .collect();
-        for add in &self.adds {
+        for add in self.adds.iter().filter(|add| !add.observer) {
             let Some(of_key) = added.get_mut(&add.key) else {
                 continue;
             };
             let state = &self.states[add.key as usize].elements[add.element as usize];
             if self.adds_of(state).nth(1).is_none() {
-                of_key.push(Added {
-                    writer: add.session,
-                    invoke: add.invoke,
-                    acknowledged: add.acknowledged,
-                    element: add.element,
-                });
+                of_key.sent.insert(add.element, add.invoke);
+                of_key
+                    .acknowledged
+                    .extend(add.acknowledged.map(|at| (at, add.element)));
             }
         }
         for of_key in added.values_mut() {
-            of_key.sort_by_key(|a| (a.writer, a.invoke));
+            of_key.acknowledged.sort_unstable();
         }
         added
     }
@@ -163,6 +177,9 @@ mod tests {
     use changeover_model::check::Check;
     use changeover_model::history::{Operation, Outcome};
     use changeover_model::verdict::Finding;
+
+    /// A microsecond, which is as fine as findings tell time.
+    const US: u64 = 1_000;
 
     fn judge(operations: &[Operation]) -> Vec<Finding> {
         let mut history = SetHistory::default();
@@ -239,34 +256,34 @@ mod tests {
     }
 
     #[test]
-    fn what_an_observer_sees_is_a_prefix_of_each_writer() {
-        let first = add(1, "k", 5, (10, 20));
-        let second = add(1, "k", 6, (21, 30));
-        let hole = read(2, "k", &[6], (40, 50));
+    fn what_an_observer_sees_is_a_prefix_of_the_writes() {
+        let first = add(1, "k", 5, (10 * US, 20 * US));
+        let second = add(1, "k", 6, (21 * US, 30 * US));
+        let hole = read(2, "k", &[6], (40 * US, 50 * US));
         let found = judge(&[first.clone(), second.clone(), observed(hole.clone(), 1)]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].check, Check::InvariantBroken);
-        assert!(found[0].message.contains("lacks 5 of key k but shows 6"));
+        assert!(
+            found[0].message.ends_with(
+                "lacks 5 of key k, acknowledged at 0.00002 s, but shows 6, sent at 0.000021 s"
+            ),
+            "{}",
+            found[0].message
+        );
         for fine in [
             // Lagging is allowed.
             [
                 first.clone(),
                 second.clone(),
-                observed(read(2, "k", &[5], (40, 50)), 1),
+                observed(read(2, "k", &[5], (40 * US, 50 * US)), 1),
             ],
             [
                 first.clone(),
                 second.clone(),
-                observed(read(2, "k", &[], (40, 50)), 1),
+                observed(read(2, "k", &[], (40 * US, 50 * US)), 1),
             ],
             // Through the front door this is staleness, not judged here.
             [first.clone(), second.clone(), hole.clone()],
-            // Other writers are in no order with each other.
-            [
-                add(3, "k", 5, (10, 20)),
-                second.clone(),
-                observed(hole.clone(), 1),
-            ],
             // Not acknowledged, so perhaps never there.
             [
                 ended(first.clone(), Outcome::Unknown),
@@ -275,16 +292,48 @@ mod tests {
             ],
             // Not finished before the other was sent.
             [
-                add(1, "k", 5, (10, 21)),
+                add(1, "k", 5, (10 * US, 21 * US)),
                 second.clone(),
                 observed(hole.clone(), 1),
             ],
         ] {
             assert_eq!(checks(&fine), []);
         }
+        // Other writers' adds are in the same order of time.
+        let of_another = add(3, "k", 5, (10 * US, 20 * US));
+        assert_eq!(
+            checks(&[
+                of_another.clone(),
+                second.clone(),
+                observed(hole.clone(), 1)
+            ]),
+            [Check::InvariantBroken]
+        );
+        // As long as one ended before the other began.
+        let at_once = add(3, "k", 5, (10 * US, 21 * US));
+        assert_eq!(
+            checks(&[at_once, second.clone(), observed(hole.clone(), 1)]),
+            []
+        );
+        // One answer is told once, with what was acknowledged first; a direct observer's add is not missed.
+        let own = observed(add(9, "k", 4, (US, 2 * US)), 1);
+        let third = add(4, "k", 7, (5 * US, 15 * US));
+        let found = judge(&[
+            own,
+            of_another,
+            third,
+            second.clone(),
+            observed(hole.clone(), 1),
+        ]);
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].message.starts_with("1×") && found[0].message.contains("lacks 7 of key k"),
+            "{}",
+            found[0].message
+        );
         // Added again: which of the two adds is shown cannot be told.
-        let again = add(1, "k", 5, (31, 40));
-        let shown = observed(read(2, "k", &[5], (41, 50)), 1);
+        let again = add(1, "k", 5, (31 * US, 40 * US));
+        let shown = observed(read(2, "k", &[5], (41 * US, 50 * US)), 1);
         assert_eq!(checks(&[first, second, again, shown]), []);
     }
 }

@@ -1,6 +1,6 @@
 //! The set model by mutation: a correct random history passes, and each way of spoiling it is found by name.
 
-use crate::testing::{add, ended, full_read, plan, read};
+use crate::testing::{add, ended, full_read, observed, plan, read};
 use changeover_check::Judge;
 use changeover_model::check::Check;
 use changeover_model::history::{Op, Operation, Outcome, Source};
@@ -152,6 +152,39 @@ proptest! {
             let mut bad = good.clone();
             edit(&mut bad[at], |list| { list.remove(place); });
             prop_assert_eq!(checks(&bad), BTreeSet::from([Check::LostWrite]));
+        }
+        // Or one that was never acknowledged, but that a client was shown.
+        let places = shown(&good, |o, e| {
+            o.source == Some(Source::FullRead)
+                && outcome_of(&good, e) == Outcome::Unknown
+                && good.iter().any(|before| {
+                    before.source == Some(Source::Workload)
+                        && before.key == o.key
+                        && answer(before).contains(&e)
+                })
+        });
+        if let Some((at, place)) = pick(&places, &index) {
+            let mut bad = good.clone();
+            edit(&mut bad[at], |list| { list.remove(place); });
+            prop_assert_eq!(checks(&bad), BTreeSet::from([Check::LostWrite]));
+        }
+        // A direct observer that answers like that is right too.
+        let mut watched = good.clone();
+        for operation in watched.iter_mut().filter(|o| o.op == Op::Read && o.client == Some(0)) {
+            *operation = observed(operation.clone(), 1);
+        }
+        prop_assert_eq!(checks(&watched), BTreeSet::new());
+        // But not one that lacks a write, and shows another that was sent when that had been acknowledged.
+        let writes = |value: i64| good.iter().find(|o| o.op == Op::Add && o.value == value).unwrap();
+        let places = shown(&watched, |o, e| {
+            o.source == Some(Source::Observer)
+                && outcome_of(&good, e) == Outcome::Ok
+                && answer(o).iter().any(|&later| writes(later).invoke > writes(e).returned.unwrap())
+        });
+        if let Some((at, place)) = pick(&places, &index) {
+            let mut bad = watched.clone();
+            edit(&mut bad[at], |list| { list.remove(place); });
+            prop_assert!(checks(&bad).contains(&Check::InvariantBroken));
         }
         // Any element is shown twice.
         let places = shown(&good, |_, _| true);
