@@ -118,6 +118,24 @@ pub(crate) fn exists(connection: &Connection, kind: &str, name: &str) -> Result<
         .map(|found| found.is_some())
 }
 
+/// A table whose rows an update could reach a second time by way of foreign keys, before the first change has been
+/// recorded: then the recorded order would not be the order of the changes, and a replay would give another row.
+pub(crate) fn cascades_into_itself(connection: &Connection) -> Result<Option<String>> {
+    connection
+        .prepare_cached(
+            "WITH RECURSIVE edge (child, parent) AS (
+                 SELECT DISTINCT lower(m.name), lower(f.\"table\")
+                 FROM sqlite_schema m, pragma_foreign_key_list(m.name) f
+                 WHERE m.type = 'table' AND f.on_update NOT IN ('NO ACTION', 'RESTRICT')),
+             reach (child, parent) AS (
+                 SELECT child, parent FROM edge
+                 UNION SELECT reach.child, edge.parent FROM reach JOIN edge ON edge.child = reach.parent)
+             SELECT child FROM reach WHERE child = parent LIMIT 1",
+        )?
+        .query_row([], |row| row.get(0))
+        .optional()
+}
+
 /// The little of the catalog that clients can ask for; the translation maps `information_schema` and `pg_catalog`
 /// names to these views.
 pub(super) fn create_catalog_views(connection: &Connection) -> Result<()> {

@@ -176,6 +176,11 @@ impl Session {
                             continue;
                         }
                         schema::define(connection, &step.sql)?;
+                        if let Some(table) = schema::cascades_into_itself(connection)? {
+                            return Err(SqlError::unsupported(format_args!(
+                                "ON UPDATE with an action that can come back to the same table (\"{table}\")"
+                            )));
+                        }
                         connection.recorder().effects.push(Effect::Ddl {
                             statement: step.sql.clone(),
                         });

@@ -3,8 +3,8 @@
 //! SQLite lets any value into any column; the checks written here make a wrong value the error that PostgreSQL gives.
 
 use sqlparser::ast::{
-    AlterTable, AlterTableOperation, ColumnDef, ColumnOption, CreateIndex, CreateTable, CreateView,
-    Expr, Ident, ObjectName, RenameTableNameKind, TableConstraint,
+    AlterTable, AlterTableOperation, ColumnDef, ColumnOption, ConstraintCharacteristics,
+    CreateIndex, CreateTable, CreateView, DeferrableInitial, Expr, Ident, ObjectName, RenameTableNameKind, TableConstraint,
 };
 
 use super::SqlError;
@@ -88,6 +88,12 @@ pub(super) fn create_table(table: CreateTable) -> Result<Vec<Step>, SqlError> {
         if matches!(constraint, TableConstraint::Index(_)) {
             return Err(SqlError::unsupported("an index inside CREATE TABLE"));
         }
+        match &constraint {
+            TableConstraint::PrimaryKey(key) => immediate(key.characteristics.as_ref())?,
+            TableConstraint::Unique(unique) => immediate(unique.characteristics.as_ref())?,
+            TableConstraint::ForeignKey(key) => immediate(key.characteristics.as_ref())?,
+            _ => {}
+        }
         rewrite(&mut constraint)?;
         constraints.push(constraint.to_string());
     }
@@ -110,6 +116,16 @@ pub(super) fn create_table(table: CreateTable) -> Result<Vec<Step>, SqlError> {
     }])
 }
 
+/// Refuses a constraint that is checked at the end of a transaction: what breaks it would be in the log by then.
+fn immediate(characteristics: Option<&ConstraintCharacteristics>) -> Result<(), SqlError> {
+    match characteristics.and_then(|given| given.initially) {
+        Some(DeferrableInitial::Deferred) => {
+            Err(SqlError::unsupported("a constraint INITIALLY DEFERRED"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A column's definition; `in_key` if a table constraint makes it part of the primary key.
 fn column(definition: ColumnDef, in_key: bool) -> Result<String, SqlError> {
     let name = fold(&definition.name);
@@ -126,6 +142,12 @@ fn column(definition: ColumnDef, in_key: bool) -> Result<String, SqlError> {
     let mut not_null = in_key;
     let mut rest = String::new();
     for option in definition.options {
+        match &option.option {
+            ColumnOption::PrimaryKey(key) => immediate(key.characteristics.as_ref())?,
+            ColumnOption::Unique(unique) => immediate(unique.characteristics.as_ref())?,
+            ColumnOption::ForeignKey(key) => immediate(key.characteristics.as_ref())?,
+            _ => {}
+        }
         let named = option
             .name
             .as_ref()

@@ -149,6 +149,17 @@ fn errors_have_the_states_that_clients_know() {
         ("CREATE TABLE t (a int)", "42P07"),
         ("CREATE TABLE u (a nonsense)", "42704"),
         ("CREATE TEMP TABLE u (a int)", "0A000"),
+        ("CREATE TABLE u (a int REFERENCES t (a) DEFERRABLE INITIALLY DEFERRED)", "0A000"),
+        ("CREATE TABLE u (a int, FOREIGN KEY (a) REFERENCES t (a) INITIALLY DEFERRED)", "0A000"),
+        ("ALTER TABLE t ADD COLUMN e int REFERENCES t (a) DEFERRABLE INITIALLY DEFERRED", "0A000"),
+        ("CREATE TABLE u (a int PRIMARY KEY, b int REFERENCES u (a) ON UPDATE CASCADE)", "0A000"),
+        ("CREATE TABLE u (a int PRIMARY KEY, b int REFERENCES U ON UPDATE SET NULL)", "0A000"),
+        ("ALTER TABLE t ADD COLUMN e int REFERENCES t (a) ON UPDATE SET NULL", "0A000"),
+        (
+            "CREATE TABLE u (a int PRIMARY KEY, b int REFERENCES w (a) ON UPDATE CASCADE);
+             CREATE TABLE w (a int PRIMARY KEY REFERENCES u (a) ON UPDATE CASCADE)",
+            "0A000",
+        ),
         ("CREATE MATERIALIZED VIEW v AS SELECT 1", "0A000"),
         ("CREATE TABLE __changeover_x (a int)", "42939"),
         ("SELECT * FROM __changeover_meta", "42P01"),
@@ -277,6 +288,8 @@ fn row_effects_are_replayed_exactly() {
     sql.ok("INSERT INTO child VALUES (3, 1), (3, 2), (9223372036854775807, 3); UPDATE t SET a = 4 WHERE a = 3; DELETE FROM t WHERE a > 4");
     sql.ok("INSERT INTO t (a, b) VALUES (4, 5) ON CONFLICT (a) DO UPDATE SET b = excluded.b + t.b");
     sql.ok("INSERT INTO t (a, b) VALUES (4, 5) ON CONFLICT DO NOTHING");
+    sql.ok("CREATE TABLE tree (id int PRIMARY KEY, up int REFERENCES tree (id) ON DELETE SET NULL ON UPDATE NO ACTION, t int8 REFERENCES t (a) ON UPDATE SET NULL);
+        INSERT INTO tree VALUES (1, 1, 4), (2, 1, 4), (3, 2, 4); DELETE FROM tree WHERE id = 1; UPDATE t SET a = 5 WHERE a = 4; UPDATE t SET a = 4 WHERE a = 5");
     sql.ok("ALTER TABLE child ADD COLUMN note text DEFAULT 'none'; UPDATE child SET note = 'x' WHERE n = 1; ALTER TABLE child DROP COLUMN n");
     assert_eq!(
         sql.refused("INSERT INTO t (a) VALUES (100), (101), (4)"),
@@ -288,6 +301,7 @@ fn row_effects_are_replayed_exactly() {
             "SELECT * FROM keys ORDER BY id",
             "SELECT * FROM t ORDER BY a",
             "SELECT * FROM child ORDER BY note",
+            "SELECT * FROM tree ORDER BY id",
             "SELECT * FROM information_schema.columns",
         ]
         .map(|query| texts(&sql.rows(query)))
