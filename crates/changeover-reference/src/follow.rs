@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::copy::apply::Applier;
 use crate::copy::{CopyConnection, CopyError, PrivateCopy};
 use crate::deployment::{Deployment, State};
-use crate::store::{MetadataStore, Role, StoreError};
+use crate::store::{MetadataStore, Record, Role, StoreError};
 use crate::{exit, log};
 
 /// Records applied as one transaction of the private copy.
@@ -61,6 +61,17 @@ impl Allowance {
     }
 }
 
+/// Ends the process to be restarted if this record changes definitions.
+fn restart_for_definitions(record: &Record) {
+    if let Some(statement) = record.ddl() {
+        log::warning!(
+            "restarting (166): the leader changed definitions while this process was catching up (log position {}: {statement})",
+            record.position
+        );
+        exit::now(exit::RESTART)
+    }
+}
+
 /// Moves records from the log into the private copy.
 pub(crate) struct Hydration {
     store: Box<dyn MetadataStore>,
@@ -110,7 +121,7 @@ impl Hydration {
     fn step(
         &mut self,
         upper: u64,
-        mut seen: impl FnMut(&crate::store::Record),
+        mut seen: impl FnMut(&Record),
     ) -> Result<bool, HydrateError> {
         let missing = usize::try_from(upper.saturating_sub(self.applied))
             .unwrap_or(usize::MAX)
@@ -138,6 +149,12 @@ impl Hydration {
             allowance.left -= records.len() as f64;
         }
         Ok(true)
+    }
+
+    /// The next records, which stay to be applied.
+    fn ahead(&mut self, count: u64) -> Result<Vec<Record>, HydrateError> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        Ok(self.store.read(self.applied, count)?)
     }
 
     /// Applies everything up to `upper`.
@@ -190,12 +207,8 @@ impl Follower {
                 // What was read before the baseline came too early to be a change.
                 let target = if hydrated { upper } else { baseline };
                 self.hydration.step(target, |record| {
-                    if let Some(statement) = record.ddl().filter(|_| catching_up && record.position > baseline) {
-                        log::warning!(
-                            "restarting (166): the leader changed definitions while this process was catching up (log position {}: {statement})",
-                            record.position
-                        );
-                        exit::now(exit::RESTART)
+                    if catching_up && record.position > baseline {
+                        restart_for_definitions(record);
                     }
                 })?
             };
@@ -205,6 +218,11 @@ impl Follower {
                 // Looked at again: what counts is how far the leader is now.
                 let lag = self.upper()?.saturating_sub(self.hydration.applied());
                 if lag <= READY_LAG && serve.is_none() {
+                    // Definitions that are in the log by now were changed before this process was ready.
+                    self.hydration
+                        .ahead(lag)?
+                        .iter()
+                        .for_each(restart_for_definitions);
                     log::info!("caught up, {lag} records behind; ready to promote");
                     self.deployment.set_ready_to_promote();
                     continue;

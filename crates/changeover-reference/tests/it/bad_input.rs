@@ -172,7 +172,7 @@ fn clients_that_do_not_speak_the_protocol_harm_nobody() {
     use std::io::{Read, Write};
     let world = World::new();
     let mut leader = world.leader("a", "current", 0);
-    let startup = b"\x00\x00\x00\x14\x00\x03\x00\x00user\x00test\x00\x00".as_slice();
+    let startup = b"\x00\x00\x00\x13\x00\x03\x00\x00user\x00test\x00\x00".as_slice();
     for garbage in [
         b"GET / HTTP/1.1\r\n\r\n".as_slice(),
         b"\xff\xff\xff\xff\xff\xff\xff\xff",

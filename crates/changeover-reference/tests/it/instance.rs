@@ -243,8 +243,12 @@ impl Instance {
     }
 
     pub(crate) fn terminate(&self) {
+        self.signal(nix::sys::signal::Signal::SIGTERM);
+    }
+
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
         let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("signalled");
+        nix::sys::signal::kill(pid, signal).expect("signalled");
     }
 
     /// Status code, head and body; an error while nobody answers.
