@@ -204,6 +204,14 @@ async fn a_sweep_finds_what_slipped_away_and_ends_it() {
     assert!(runs(neighbour.pid()), "another run of the same name");
 }
 
+/// Waits until `exec env -i sleep 600` has come to the sleep: the mark is off then. The environment alone cannot tell,
+/// it looks empty for a moment while any program is being replaced.
+async fn until_unmarked(pid: u32) {
+    while fs::read(format!("/proc/{pid}/cmdline")).unwrap() != b"sleep\x00600\0" {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 fn removed(outcomes: &[Outcome]) -> Vec<&str> {
     outcomes
         .iter()
@@ -261,10 +269,7 @@ async fn cleanup_spares_a_process_without_the_mark() {
     let run = Run::new();
     let instance = run.shell("exec env -i sleep 600").await;
     let pid = instance.pid();
-    // The mark is off once the program has been replaced.
-    while !fs::read(format!("/proc/{pid}/environ")).unwrap().is_empty() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until_unmarked(pid).await;
     run.forget_the_harness();
     let outcomes = cleanup(run.dir.path());
     assert!(runs(pid));
@@ -280,12 +285,7 @@ async fn cleanup_keeps_the_work_directory_while_a_process_may_use_it() {
     let work = run.dir.path().join("work");
     fs::create_dir(&work).unwrap();
     let mut instance = run.shell("exec env -i sleep 600").await;
-    while !fs::read(format!("/proc/{}/environ", instance.pid()))
-        .unwrap()
-        .is_empty()
-    {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until_unmarked(instance.pid()).await;
     run.forget_the_harness();
     let outcomes = cleanup(run.dir.path());
     assert!(work.exists());
