@@ -481,6 +481,8 @@ pub(crate) async fn honest(process: Process) -> ProcessEnd {
     if process.leads() {
         process.lead().await;
         process.fenced().await;
+        // The fence takes its writes away at once, however long it takes to leave.
+        process.sql(Sql::ReadOnly);
         process.ms(3).await;
         return ProcessEnd::Code(0);
     }
