@@ -8,7 +8,7 @@ use pgwire::messages::response::CommandComplete;
 
 use super::transaction::Transaction;
 use super::wire::ENOUGH;
-use super::{ExecuteError, Session};
+use super::{ExecuteError, Session, WRITE_IDLE};
 use crate::acklog::Acknowledged;
 use crate::copy::{CopyConnection, schema};
 use crate::sql::infer::{self, Output};
@@ -188,7 +188,8 @@ impl Session {
                     Ok(())
                 };
                 let done = work();
-                if done.is_err() {
+                // In a block the answer leaves before anything is appended.
+                if done.is_err() || self.transaction.explicit {
                     self.engine.confirm()?;
                 }
                 done?;
@@ -207,7 +208,9 @@ impl Session {
             }
             Kind::Explain => {
                 self.transaction.read(&self.engine)?;
-                let rows = self.explain(plan, wanted)?;
+                let rows = self.explain(plan, wanted);
+                self.engine.confirm()?;
+                let rows = rows?;
                 self.complete(format!("EXPLAIN {rows}"));
             }
             Kind::Show(name) => {
@@ -275,6 +278,7 @@ impl Session {
         if matches!(plan.kind, Kind::Read) && !statement.readonly() {
             return Err(SqlError::unsupported("a query that writes").into());
         }
+        let writing = self.transaction.is_writing();
         self.cancel.set(Some(connection.get_interrupt_handle()));
         let mut run = || -> Result<usize, ExecuteError> {
             let parameters = params_from_iter(parameters);
@@ -301,7 +305,7 @@ impl Session {
                         self.engine.confirm()?;
                         confirmed = true;
                     }
-                    self.wire.flush()?;
+                    self.wire.flush(writing.then_some(WRITE_IDLE))?;
                 }
             }
             Ok(count)

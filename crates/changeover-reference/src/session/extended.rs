@@ -99,6 +99,10 @@ impl Session {
                 let name = describe.name.unwrap_or_default();
                 if describe.target_type == b'S' {
                     let prepared = self.prepared(&name)?;
+                    if !prepared.parameters.is_empty() {
+                        // Their types were told from tables.
+                        self.engine.confirm()?;
+                    }
                     self.wire
                         .put(&ParameterDescription::new(prepared.parameters.clone()));
                     self.describe(&prepared, &[])?;
@@ -189,7 +193,10 @@ impl Session {
             }
         };
         // A statement that read-only mode will refuse may still be described.
-        let outputs = execute::outputs(connection, plan)?;
+        let outputs = execute::outputs(connection, plan);
+        // Definitions are data too, and so is the lack of them.
+        self.engine.confirm()?;
+        let outputs = outputs?;
         self.wire
             .put(&execute::description(&outputs, |n| format_of(formats, n)));
         Ok(())
