@@ -34,6 +34,9 @@ use wire::{Incoming, Wire};
 /// A transaction that writes keeps everybody else from writing; this long may it do nothing.
 const WRITE_IDLE: Duration = Duration::from_secs(1);
 
+/// The newest version of the protocol that we speak, as the protocol writes it.
+const PROTOCOL_3_0: i32 = 3 << 16;
+
 /// Plans of simple queries kept for texts that come again.
 const PLANS: usize = 64;
 
@@ -106,11 +109,11 @@ impl Session {
             match self.wire.receive(None)? {
                 Incoming::Message(Frontend::SslNegotiation(Negotiation::PostgresSsl(_))) => {
                     self.wire.put(&SslResponse::Refuse);
-                    self.wire.flush()?;
+                    self.wire.flush(None)?;
                 }
                 Incoming::Message(Frontend::SslNegotiation(Negotiation::PostgresGss(_))) => {
                     self.wire.put(&GssEncResponse::Refuse);
-                    self.wire.flush()?;
+                    self.wire.flush(None)?;
                 }
                 Incoming::Message(Frontend::SslNegotiation(Negotiation::None)) => {
                     self.wire.context.awaiting_frontend_ssl = false;
@@ -130,7 +133,7 @@ impl Session {
                         .cloned()
                         .collect();
                     if startup.protocol_number_minor > 0 || !options.is_empty() {
-                        self.wire.put(&NegotiateProtocolVersion::new(0, options));
+                        self.wire.put(&NegotiateProtocolVersion::new(PROTOCOL_3_0, options));
                     }
                     for (name, value) in &startup.parameters {
                         if !matches!(
@@ -155,7 +158,7 @@ impl Session {
                 Incoming::Message(_) | Incoming::Closed | Incoming::Idle => return Ok(None),
                 Incoming::Garbage(what) => {
                     self.wire.put_error(&SqlError::new("08P01", what));
-                    self.wire.flush()?;
+                    self.wire.flush(None)?;
                     return Ok(None);
                 }
             }
@@ -176,7 +179,7 @@ impl Session {
                 }
                 Incoming::Garbage(what) => {
                     self.wire.put_error(&SqlError::new("08P01", what));
-                    self.wire.flush()?;
+                    self.wire.flush(None)?;
                     Next::End
                 }
             };
@@ -223,7 +226,7 @@ impl Session {
                     "08P01",
                     "a message that does not belong here",
                 ));
-                self.wire.flush()?;
+                self.wire.flush(None)?;
                 return Ok(Next::End);
             }
         }
@@ -273,7 +276,8 @@ impl Session {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.wire.flush()?;
+        self.wire
+            .flush(self.transaction.is_writing().then_some(WRITE_IDLE))?;
         if let Some(what) = self.acknowledged.take() {
             self.engine.acknowledge(what);
         }

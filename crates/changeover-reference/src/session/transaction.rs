@@ -26,6 +26,11 @@ impl Work {
     }
 }
 
+/// What SQLite knows the n-th open savepoint by: it takes names for the same that differ in case, clients do not.
+fn own_name(n: usize) -> String {
+    format!("savepoint_{n}")
+}
+
 pub(super) struct Transaction {
     pub(super) work: Work,
     /// Begun by the client, not just by a statement.
@@ -103,8 +108,9 @@ impl Transaction {
     }
 
     pub(super) fn savepoint(&mut self, engine: &Engine, name: String) -> Result<(), SqlError> {
+        let own = own_name(self.savepoints.len());
         let connection = self.read(engine)?;
-        connection.run(&format!("SAVEPOINT {}", crate::copy::schema::quote(&name)))?;
+        connection.run(&format!("SAVEPOINT {own}"))?;
         let effects = connection.recorder().effects.len();
         self.savepoints.push((name, effects));
         Ok(())
@@ -120,7 +126,7 @@ impl Transaction {
     pub(super) fn release(&mut self, name: &str) -> Result<(), SqlError> {
         let at = self.find(name)?;
         let connection = self.work.connection().ok_or_else(SqlError::aborted)?;
-        connection.run(&format!("RELEASE {}", crate::copy::schema::quote(name)))?;
+        connection.run(&format!("RELEASE {}", own_name(at)))?;
         self.savepoints.truncate(at);
         Ok(())
     }
@@ -128,7 +134,7 @@ impl Transaction {
     pub(super) fn rollback_to(&mut self, name: &str) -> Result<(), SqlError> {
         let at = self.find(name)?;
         let connection = self.work.connection().ok_or_else(SqlError::aborted)?;
-        connection.run(&format!("ROLLBACK TO {}", crate::copy::schema::quote(name)))?;
+        connection.run(&format!("ROLLBACK TO {}", own_name(at)))?;
         connection
             .recorder()
             .effects

@@ -55,7 +55,8 @@ pub(super) struct Wire {
     input: BytesMut,
     pub(super) out: BytesMut,
     pub(super) context: DecodeContext,
-    timeout: Option<Duration>,
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
 }
 
 impl Wire {
@@ -66,18 +67,9 @@ impl Wire {
             input: BytesMut::with_capacity(8 * 1024),
             out: BytesMut::with_capacity(8 * 1024),
             context: DecodeContext::new(ProtocolVersion::PROTOCOL3_0),
-            timeout: None,
+            read_timeout: None,
+            write_timeout: None,
         })
-    }
-
-    fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        if self.timeout != timeout {
-            // A client that does not read its answer must not hold up whatever it has locked either.
-            self.stream.set_read_timeout(timeout)?;
-            self.stream.set_write_timeout(timeout)?;
-            self.timeout = timeout;
-        }
-        Ok(())
     }
 
     /// The next message; waits at most `idle` for it, or for ever.
@@ -94,7 +86,10 @@ impl Wire {
                 return Ok(Incoming::Idle);
             }
             // The whole limit each time, to save the call that sets it; the deadline decides.
-            self.set_timeout(idle)?;
+            if self.read_timeout != idle {
+                self.stream.set_read_timeout(idle)?;
+                self.read_timeout = idle;
+            }
             self.input.reserve(8 * 1024);
             let start = self.input.len();
             self.input.resize(self.input.capacity(), 0);
@@ -159,12 +154,30 @@ impl Wire {
         Ok(())
     }
 
-    /// Hands what was put to the socket.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        if !self.out.is_empty() {
-            self.stream.write_all(&self.out)?;
-            self.out.clear();
+    /// Hands what was put to the socket. A client that does not read its answer must not hold up whatever it has
+    /// locked: then `at_most` says how long it may take to read a buffer.
+    pub(super) fn flush(&mut self, at_most: Option<Duration>) -> io::Result<()> {
+        if self.out.is_empty() {
+            return Ok(());
         }
+        if self.write_timeout != at_most {
+            self.stream.set_write_timeout(at_most)?;
+            self.write_timeout = at_most;
+        }
+        let deadline = at_most.map(|at_most| Instant::now() + at_most);
+        let mut rest = &self.out[..];
+        while !rest.is_empty() {
+            match self.stream.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            if !rest.is_empty() && deadline.is_some_and(|deadline| Instant::now() > deadline) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        self.out.clear();
         Ok(())
     }
 }

@@ -43,7 +43,7 @@ fn step(sql: String) -> Step {
 fn new_name(name: &ObjectName) -> Result<String, SqlError> {
     let reserved = || SqlError::new("42939", format!("the name {name} is reserved"));
     let plain = relation_name(name).map_err(|_| reserved())?;
-    if plain.starts_with(INTERNAL) {
+    if plain.to_ascii_lowercase().starts_with(INTERNAL) {
         Err(reserved())
     } else {
         Ok(plain)
@@ -116,6 +116,19 @@ pub(super) fn create_table(table: CreateTable) -> Result<Vec<Step>, SqlError> {
     }])
 }
 
+/// Refuses SQLite's names for the place of a row, by which the log and the triggers tell rows apart.
+fn check_column_name(name: &str) -> Result<(), SqlError> {
+    let lower = name.to_ascii_lowercase();
+    if lower.starts_with(INTERNAL) || ["rowid", "_rowid_", "oid"].contains(&lower.as_str()) {
+        Err(SqlError::new(
+            "42939",
+            format!("the name {name} is reserved"),
+        ))
+    } else {
+        Ok(())
+    }
+}
+
 /// Refuses a constraint that is checked at the end of a transaction: what breaks it would be in the log by then.
 fn immediate(characteristics: Option<&ConstraintCharacteristics>) -> Result<(), SqlError> {
     match characteristics.and_then(|given| given.initially) {
@@ -129,12 +142,7 @@ fn immediate(characteristics: Option<&ConstraintCharacteristics>) -> Result<(), 
 /// A column's definition; `in_key` if a table constraint makes it part of the primary key.
 fn column(definition: ColumnDef, in_key: bool) -> Result<String, SqlError> {
     let name = fold(&definition.name);
-    if name.starts_with(INTERNAL) || name == "_rowid_" {
-        return Err(SqlError::new(
-            "42939",
-            format!("the name {name} is reserved"),
-        ));
-    }
+    check_column_name(&name)?;
     let type_name = definition.data_type.to_string().to_ascii_lowercase();
     let pg_type = PgType::from_sql(&definition.data_type)?;
     let mut serial = type_name.contains("serial");
@@ -362,6 +370,7 @@ pub(super) fn alter_table(table: AlterTable) -> Result<Vec<Step>, SqlError> {
                 old_column_name,
                 new_column_name,
             } => {
+                check_column_name(&fold(&new_column_name))?;
                 push(format!(
                     "RENAME COLUMN {} TO {}",
                     ident(&old_column_name),

@@ -162,6 +162,11 @@ fn errors_have_the_states_that_clients_know() {
         ),
         ("CREATE MATERIALIZED VIEW v AS SELECT 1", "0A000"),
         ("CREATE TABLE __changeover_x (a int)", "42939"),
+        ("CREATE TABLE u (\"_ROWID_\" int)", "42939"),
+        ("CREATE TABLE u (oid int)", "42939"),
+        ("ALTER TABLE t RENAME COLUMN b TO \"_RowId_\"", "42939"),
+        ("ALTER TABLE t RENAME COLUMN b TO __changeover_b", "42939"),
+        ("ALTER TABLE t ADD COLUMN \"RowID\" int", "42939"),
         ("SELECT * FROM __changeover_meta", "42P01"),
         ("SELECT * FROM sqlite_master", "42P01"),
         ("DROP TABLE __changeover_meta", "42P01"),
@@ -191,6 +196,11 @@ fn transactions() {
     sql.ok("BEGIN; INSERT INTO t VALUES (1, 1); ROLLBACK");
     sql.ok("BEGIN; INSERT INTO t VALUES (2, 2); SAVEPOINT s; INSERT INTO t VALUES (3, 3); ROLLBACK TO s; INSERT INTO t VALUES (4, 4); RELEASE s; COMMIT");
     assert_eq!(texts(&sql.rows("SELECT a FROM t ORDER BY a")), ["2", "4"]);
+    // Names of savepoints differ by case, and one hides another of the same name.
+    sql.ok("BEGIN; SAVEPOINT \"S\"; INSERT INTO t VALUES (90, 0); SAVEPOINT s; INSERT INTO t VALUES (91, 0); ROLLBACK TO \"S\"");
+    assert_eq!(sql.refused("RELEASE s"), "3B001");
+    sql.ok("ROLLBACK TO \"S\"; SAVEPOINT x; INSERT INTO t VALUES (92, 0); SAVEPOINT x; INSERT INTO t VALUES (93, 0)");
+    sql.ok("ROLLBACK TO x; RELEASE x; ROLLBACK TO x; RELEASE x; COMMIT");
     // An error aborts the block; COMMIT then rolls back.
     sql.ok("BEGIN; INSERT INTO t VALUES (5, 5)");
     assert_eq!(sql.refused("INSERT INTO t VALUES (2, 0)"), "23505");
@@ -416,4 +426,46 @@ fn every_text_is_kept_as_it_is() {
             Ok(())
         })
         .unwrap();
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answer_holds_up_nobody() {
+    use std::io::{Read, Write};
+    let world = World::new();
+    let leader = world.leader("a", "current", 0);
+    let sql = Sql::connect(&leader);
+    sql.ok("CREATE TABLE t (a int, b text)");
+    let mut deaf = std::net::TcpStream::connect(&leader.sql).unwrap();
+    let text = "BEGIN; INSERT INTO t SELECT g, 'a long text, so that no socket takes it all' || g FROM generate_series(1, 300000) AS g RETURNING a, b\0";
+    deaf.write_all(b"\x00\x00\x00\x13\x00\x03\x00\x00user\x00test\x00\x00Q")
+        .unwrap();
+    deaf.write_all(&(text.len() as u32 + 4).to_be_bytes())
+        .unwrap();
+    deaf.write_all(text.as_bytes()).unwrap();
+    // It writes by now, as its answer begins to arrive; up to the first row it is read.
+    let mut seen: Vec<u8> = Vec::new();
+    while !seen.windows(11).any(|part| part == b"a long text") {
+        let mut part = [0; 256];
+        let count = deaf.read(&mut part).unwrap();
+        assert!(count > 0, "{seen:?}");
+        seen.extend(&part[..count]);
+    }
+    wait_for("the turn to write", || {
+        sql.run("INSERT INTO t VALUES (-1, '')").map_err(|e| state(&e))
+    });
+    assert_eq!(sql.int("SELECT count(*) FROM t"), 1);
+}
+
+#[test]
+fn a_newer_protocol_is_negotiated_down() {
+    use std::io::{Read, Write};
+    let world = World::new();
+    let leader = world.leader("a", "current", 0);
+    let mut stream = std::net::TcpStream::connect(&leader.sql).unwrap();
+    stream
+        .write_all(b"\x00\x00\x00\x13\x00\x03\x00\x02user\x00test\x00\x00")
+        .unwrap();
+    let mut answer = [0; 13];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"v\x00\x00\x00\x0c\x00\x03\x00\x00\x00\x00\x00\x00");
 }
