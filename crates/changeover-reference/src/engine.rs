@@ -1,7 +1,7 @@
 //! What all sessions of a process share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::InterruptHandle;
@@ -15,10 +15,17 @@ use crate::sql::SqlError;
 #[derive(Default)]
 pub(crate) struct CancelSlot {
     running: Mutex<Option<InterruptHandle>>,
+    cancelled: Arc<AtomicBool>,
 }
 
 impl CancelSlot {
+    /// Whether the running statement was cancelled, for what SQLite cannot interrupt.
+    pub(crate) fn cancelled(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.cancelled)
+    }
+
     pub(crate) fn set(&self, handle: Option<InterruptHandle>) {
+        self.cancelled.store(false, Ordering::Relaxed);
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = handle;
     }
 
@@ -29,6 +36,7 @@ impl CancelSlot {
             .unwrap_or_else(PoisonError::into_inner)
             .as_ref()
         {
+            self.cancelled.store(true, Ordering::Relaxed);
             handle.interrupt();
         }
     }

@@ -40,8 +40,7 @@ pub(crate) fn now(code: i32) -> ! {
 /// goes on and the other fails; an older generation's has simply done its work.
 pub(crate) fn fenced(own: Token, newer: Token) -> ! {
     if newer.generation > own.generation {
-        log::info!("exiting (0): fenced by generation {}", newer.generation);
-        now(FENCED)
+        outlived(newer);
     }
     log::error!(
         "exiting (1): fenced by epoch {} of the same generation; ours is {}",
@@ -49,6 +48,12 @@ pub(crate) fn fenced(own: Token, newer: Token) -> ! {
         own.epoch
     );
     now(FAILED)
+}
+
+/// Ends the process because a higher generation leads.
+pub(crate) fn outlived(newer: Token) -> ! {
+    log::info!("exiting (0): fenced by generation {}", newer.generation);
+    now(FENCED)
 }
 
 /// The exit code that belongs to a store's error.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::copy::apply::Applier;
 use crate::copy::{CopyConnection, CopyError, PrivateCopy};
 use crate::deployment::{Deployment, State};
-use crate::store::{MetadataStore, Record, Role, StoreError};
+use crate::store::{MetadataStore, Record, Role, StoreError, Token};
 use crate::{exit, log};
 
 /// Records applied as one transaction of the private copy.
@@ -78,6 +78,7 @@ pub(crate) struct Hydration {
     connection: CopyConnection,
     applier: Applier,
     applied: u64,
+    generation: u64,
     allowance: Option<Allowance>,
 }
 
@@ -85,6 +86,7 @@ impl Hydration {
     pub(crate) fn new(
         store: Box<dyn MetadataStore>,
         copy: &Arc<PrivateCopy>,
+        generation: u64,
         rate: Option<u64>,
     ) -> Result<Self, CopyError> {
         let open = || {
@@ -104,6 +106,7 @@ impl Hydration {
             connection,
             applier,
             applied,
+            generation,
             allowance,
         })
     }
@@ -133,7 +136,7 @@ impl Hydration {
         if allowed == 0 {
             return Ok(false);
         }
-        let records = self.store.read(self.applied, allowed)?;
+        let records = self.read(allowed)?;
         let Some(last) = records.last() else {
             return Err(StoreError::Damaged {
                 store: "the metadata store".to_owned(),
@@ -151,15 +154,27 @@ impl Hydration {
         Ok(true)
     }
 
-    /// The next records, which stay to be applied.
-    fn ahead(&mut self, count: u64) -> Result<Vec<Record>, HydrateError> {
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        Ok(self.store.read(self.applied, count)?)
+    /// The next records. Ends the process if they are of a newer format because a higher generation leads by now.
+    fn read(&mut self, count: usize) -> Result<Vec<Record>, HydrateError> {
+        match self.store.read(self.applied, count) {
+            Err(error @ StoreError::Newer { .. }) => {
+                let fence = self.store.fence()?;
+                if fence.token.generation > self.generation {
+                    exit::outlived(fence.token);
+                }
+                Err(error.into())
+            }
+            records => Ok(records?),
+        }
     }
 
-    /// Applies everything up to `upper`.
-    pub(crate) fn complete(&mut self, upper: u64) -> Result<(), HydrateError> {
+    /// Applies everything up to `upper`, as the leader with this token, as long as it leads.
+    pub(crate) fn complete(&mut self, token: Token, upper: u64) -> Result<(), HydrateError> {
         while self.applied < upper {
+            let fence = self.store.fence()?;
+            if fence.token != token {
+                exit::fenced(token, fence.token);
+            }
             self.step(upper, |_| {})?;
         }
         Ok(())
@@ -220,7 +235,7 @@ impl Follower {
                 if lag <= READY_LAG && serve.is_none() {
                     // Definitions that are in the log by now were changed before this process was ready.
                     self.hydration
-                        .ahead(lag)?
+                        .read(usize::try_from(lag).unwrap_or(usize::MAX))?
                         .iter()
                         .for_each(restart_for_definitions);
                     log::info!("caught up, {lag} records behind; ready to promote");
@@ -238,11 +253,7 @@ impl Follower {
     fn upper(&mut self) -> Result<u64, HydrateError> {
         let fence = self.hydration.store.fence()?;
         if fence.token.generation > self.generation {
-            log::info!(
-                "exiting (0): fenced by generation {}",
-                fence.token.generation
-            );
-            exit::now(exit::FENCED)
+            exit::outlived(fence.token);
         }
         if fence.token.generation == self.generation {
             log::error!(
@@ -274,13 +285,7 @@ impl Follower {
     /// Fences out the leader, and restarts as the new one.
     fn promote(&mut self) -> ! {
         match self.hydration.store.promote(self.generation) {
-            Ok(Role::FencedOut(fence)) => {
-                log::info!(
-                    "exiting (0): fenced by generation {}",
-                    fence.token.generation
-                );
-                exit::now(exit::FENCED)
-            }
+            Ok(Role::FencedOut(fence)) => exit::outlived(fence.token),
             Ok(Role::Lead(fence) | Role::Follow(fence)) => {
                 log::info!(
                     "restarting (166): promoted; the fence holds {} from log position {} on",

@@ -264,7 +264,12 @@ impl Service {
         local: Local,
     ) -> Result<std::convert::Infallible, HydrateError> {
         let copy = self.copy(local.data, store.as_mut(), fence.upper)?;
-        let hydration = Hydration::new(store, &copy, self.args.hydration_rate)?;
+        let hydration = Hydration::new(
+            store,
+            &copy,
+            self.args.deploy_generation,
+            self.args.hydration_rate,
+        )?;
         let follower = Follower {
             hydration,
             deployment: Arc::clone(&self.deployment),
@@ -292,8 +297,8 @@ impl Service {
         );
         // Nobody but us can append any more, so the log's end is known.
         let copy = self.copy(local.data, store.as_mut(), fence.upper)?;
-        let mut hydration = Hydration::new(store, &copy, None)?;
-        hydration.complete(fence.upper)?;
+        let mut hydration = Hydration::new(store, &copy, self.args.deploy_generation, None)?;
+        hydration.complete(fence.token, fence.upper)?;
         let store = hydration.into_store();
         let (tidy, when) = sync_channel(1);
         spawn_tidy(self.open_store()?, when);
@@ -316,7 +321,15 @@ impl Service {
         let Some(leader) = &engine.leader else {
             unreachable!("just made")
         };
-        migrate(leader);
+        // On a thread of its own: it waits for its turn to write, which must not keep us from looking at the fence.
+        let migration = Arc::clone(&engine);
+        let started = std::thread::Builder::new()
+            .name("migrate".to_owned())
+            .spawn(move || migration.leader.as_ref().map(migrate));
+        if let Err(error) = started {
+            log::error!("cannot start the thread that migrates the store: {error}");
+            exit::now(exit::FAILED)
+        }
         loop {
             std::thread::sleep(POLL);
             // Ends the process when fenced; a store that does not answer is left to who reads and writes.

@@ -1,7 +1,9 @@
 //! SQL functions that SQLite lacks: the one behind the triggers, checked casts, and some of PostgreSQL's own.
 
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{Value as Sql, ValueRef};
@@ -13,6 +15,11 @@ use crate::store::{Effect, Value};
 
 /// An error from a function starts with its SQLSTATE and this.
 pub(crate) const STATE_SEPARATOR: &str = "|";
+
+thread_local! {
+    /// Whether the statement of this thread's session was cancelled.
+    pub(crate) static CANCELLED: RefCell<Arc<AtomicBool>> = RefCell::default();
+}
 
 fn fail<T>(state: &str, message: String) -> Result<T> {
     Err(Error::UserFunctionError(
@@ -78,11 +85,26 @@ pub(super) fn register(
             ValueRef::Real(seconds) => seconds,
             _ => 0.0,
         };
-        std::thread::sleep(std::time::Duration::from_secs_f64(
-            seconds.clamp(0.0, 3600.0),
-        ));
-        Ok(String::new())
+        sleep(Duration::from_secs_f64(seconds.clamp(0.0, 3600.0)))
     })
+}
+
+/// Sleeps in short slices, as SQLite cannot interrupt a function.
+fn sleep(time: Duration) -> Result<String> {
+    let end = Instant::now() + time;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(String::new());
+        }
+        if CANCELLED.with_borrow(|cancelled| cancelled.load(Ordering::Relaxed)) {
+            return fail(
+                "57014",
+                "canceling statement due to user request".to_owned(),
+            );
+        }
+        std::thread::sleep(left.min(Duration::from_millis(10)));
+    }
 }
 
 /// Arguments: operation (0 insert, 1 update, 2 delete), table, old rowid, new rowid, the row's values.

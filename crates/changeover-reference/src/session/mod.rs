@@ -22,6 +22,7 @@ use pgwire::messages::startup::{
 };
 
 use crate::acklog::Acknowledged;
+use crate::copy::functions;
 use crate::engine::{CancelSlot, Engine};
 use crate::sql::{self, Plan, SqlError};
 use execute::Wanted;
@@ -82,6 +83,7 @@ struct Session {
 pub(crate) fn serve(engine: &Arc<Engine>, stream: TcpStream) {
     let Ok(wire) = Wire::new(stream) else { return };
     let cancel = Arc::new(CancelSlot::default());
+    functions::CANCELLED.set(cancel.cancelled());
     let mut session = Session {
         engine: Arc::clone(engine),
         wire,

@@ -345,23 +345,26 @@ fn a_statement_can_be_cancelled() {
         .unwrap();
     let (host, port) = leader.sql.rsplit_once(':').unwrap();
     let config = format!("host={host} port={port} user=test dbname=test");
-    runtime.block_on(async {
-        let (client, connection) = tokio_postgres::connect(&config, tokio_postgres::NoTls)
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        let token = client.cancel_token();
-        let query = tokio::spawn(async move {
-            client
-                .batch_execute("SELECT count(*) FROM generate_series(1, 100000000000)")
+    for text in [
+        "SELECT count(*) FROM generate_series(1, 100000000000)",
+        "SELECT pg_sleep(3600)",
+    ] {
+        runtime.block_on(async {
+            let (client, connection) = tokio_postgres::connect(&config, tokio_postgres::NoTls)
                 .await
+                .unwrap();
+            tokio::spawn(connection);
+            let token = client.cancel_token();
+            let query = tokio::spawn(async move { client.batch_execute(text).await });
+            // A cancellation that comes before the statement does nothing, so it is repeated.
+            let deadline = std::time::Instant::now() + crate::instance::DEADLINE;
+            while !query.is_finished() {
+                assert!(std::time::Instant::now() < deadline, "{text}");
+                let _ = token.cancel_query(tokio_postgres::NoTls).await;
+            }
+            assert_eq!(state(&query.await.unwrap().unwrap_err()), "57014", "{text}");
         });
-        // A cancellation that comes before the statement does nothing, so it is repeated.
-        while !query.is_finished() {
-            let _ = token.cancel_query(tokio_postgres::NoTls).await;
-        }
-        assert_eq!(state(&query.await.unwrap().unwrap_err()), "57014");
-    });
+    }
 }
 
 #[test]

@@ -451,3 +451,68 @@ fn the_acknowledgement_log_tells_of_both_leaders() {
         }
     });
 }
+
+#[test]
+fn a_leader_that_is_outlived_while_it_hydrates_is_fenced() {
+    let world = World::new();
+    let mut old = world.leader("old", "v0.1.0", 0);
+    let sql = Sql::connect(&old);
+    sql.ok("CREATE TABLE t (a int, b int)");
+    // More than one portion of hydration.
+    for n in 0..1100 {
+        sql.ok(&format!(
+            "INSERT INTO t SELECT g, {n} FROM generate_series(1, 20) AS g"
+        ));
+    }
+    let mut new = world.instance("new", "current", 1).start();
+    new.wait_status("ReadyToPromote");
+    old.kill();
+    std::fs::remove_dir_all(old.data()).unwrap();
+    old.restart();
+    wait_for("hydration", || match old.log().matches("reading the log up to").count() {
+        2 => Ok(()),
+        _ => Err(old.log()),
+    });
+    old.signal(Signal::SIGSTOP);
+    promote(&mut new);
+    new.wait_log("migrated the store");
+    old.signal(Signal::SIGCONT);
+    assert_eq!(old.wait_exit(), 0);
+    assert!(!old.log().contains(" ERROR "), "{}", old.log());
+    // It did not read to the end first, and so never answered.
+    assert_eq!(old.log().matches("answering SQL").count(), 1, "{}", old.log());
+}
+
+#[test]
+fn a_leader_whose_migration_waits_notices_that_it_is_fenced() {
+    let world = World::new();
+    let old = world.leader("old", "v0.1.0", 0);
+    let sql = Sql::connect(&old);
+    sql.ok("CREATE TABLE t (a int)");
+    for n in 0..400 {
+        sql.ok(&format!("INSERT INTO t VALUES ({n})"));
+    }
+    let mut leader = world
+        .instance("leader", "v0.2.0", 1)
+        .env("CHANGEOVER_TEST_MIGRATION_CHUNK", "1")
+        .start();
+    let mut new = world.instance("new", "current", 2).start();
+    promote(&mut leader);
+    // It has its turn to write, and so the migration has not.
+    let address = leader.sql.clone();
+    let sleeper = std::thread::spawn(move || {
+        let sql = Sql::try_connect(&address).expect("the leader");
+        sql.run("BEGIN; INSERT INTO t VALUES (-1); SELECT pg_sleep(3600)")
+    });
+    let writer = Sql::connect(&leader);
+    wait_for("the writer's turn", || {
+        match writer.run("INSERT INTO t VALUES (-2)") {
+            Err(error) if crate::client::state(&error) == "40001" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    assert!(!leader.log().contains("migrated the store"), "too late");
+    promote(&mut new);
+    assert_eq!(leader.wait_exit(), 0);
+    assert!(sleeper.join().unwrap().is_err());
+}
