@@ -73,15 +73,15 @@ impl SqliteStore {
     /// Refuses what is not a store; makes an empty file one. The format is looked at when a process begins, as a
     /// generation that is fenced is that first of all, whatever the format.
     fn check(&mut self) -> Result<(), StoreError> {
-        let unreachable = |e: rusqlite::Error| classify(&self.name, e, true);
-        let id: i32 = self
-            .connection
-            .pragma_query_value(None, "application_id", |row| row.get(0))
-            .map_err(unreachable)?;
-        let tables: i64 = self
-            .connection
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-            .map_err(unreachable)?;
+        // At one moment: another first process may be initialising the store just now.
+        let look = || -> rusqlite::Result<(i32, i64)> {
+            let moment = self.connection.unchecked_transaction()?;
+            let tables =
+                moment.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+            let id = moment.pragma_query_value(None, "application_id", |row| row.get(0))?;
+            Ok((id, tables))
+        };
+        let (id, tables) = look().map_err(|e| classify(&self.name, e, true))?;
         if tables == 0 {
             return self.initialise();
         }
@@ -97,9 +97,17 @@ impl SqliteStore {
     fn initialise(&mut self) -> Result<(), StoreError> {
         let name = self.name.clone();
         let unreachable = |e: rusqlite::Error| classify(&name, e, true);
-        self.connection
-            .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
-            .map_err(unreachable)?;
+        // Here SQLite does not wait by itself for another first process that is doing the same.
+        let mut tries = 0;
+        while let Err(error) =
+            self.connection
+                .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+        {
+            if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || !wait_a_little(tries) {
+                return Err(unreachable(error));
+            }
+            tries += 1;
+        }
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -349,13 +357,20 @@ impl MetadataStore for SqliteStore {
 
     fn begin(&mut self, generation: u64) -> Result<Role, StoreError> {
         // Looked at first without a lock: a process that only follows must not disturb the leader.
-        let fence = self.read_fence(&self.connection)?;
-        if let Some(fence) = fence.filter(|fence| fence.token.generation > generation) {
-            return Ok(Role::FencedOut(fence));
-        }
-        self.format(&self.connection)?;
-        if let Some(fence) = fence.filter(|fence| fence.token.generation < generation) {
-            return Ok(Role::Follow(fence));
+        // At one moment: whoever puts a newer format on the store has put a higher generation into the fence with it.
+        {
+            let moment = self
+                .connection
+                .unchecked_transaction()
+                .map_err(|e| self.failed(e))?;
+            let fence = self.read_fence(&moment)?;
+            if let Some(fence) = fence.filter(|fence| fence.token.generation > generation) {
+                return Ok(Role::FencedOut(fence));
+            }
+            self.format(&moment)?;
+            if let Some(fence) = fence.filter(|fence| fence.token.generation < generation) {
+                return Ok(Role::Follow(fence));
+            }
         }
         self.write(|store, transaction| match store.read_fence(transaction)? {
             Some(fence) if fence.token.generation < generation => Ok(Role::Follow(fence)),
@@ -556,6 +571,42 @@ mod tests {
             store(&path, "current").begin(0).unwrap(),
             Role::FencedOut(newer)
         );
+    }
+
+    #[test]
+    fn first_processes_may_race() {
+        for _ in 0..40 {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("store.db");
+            let barrier = std::sync::Barrier::new(6);
+            std::thread::scope(|scope| {
+                for _ in 0..6 {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        store(&path, "current").begin(0).unwrap();
+                    });
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn an_older_release_that_begins_while_a_newer_is_promoted_is_fenced_out() {
+        for _ in 0..100 {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("store.db");
+            let (mut old, mut new) = (store(&path, "v0.1.0"), store(&path, "current"));
+            old.begin(0).unwrap();
+            let barrier = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    while !matches!(old.begin(0).unwrap(), Role::FencedOut(_)) {}
+                });
+                barrier.wait();
+                new.promote(1).unwrap();
+            });
+        }
     }
 
     #[test]
