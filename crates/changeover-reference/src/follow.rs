@@ -121,11 +121,7 @@ impl Hydration {
     }
 
     /// Applies some of the records up to `upper`; `seen` looks at each record first. Whether there were any.
-    fn step(
-        &mut self,
-        upper: u64,
-        mut seen: impl FnMut(&Record),
-    ) -> Result<bool, HydrateError> {
+    fn step(&mut self, upper: u64, mut seen: impl FnMut(&Record)) -> Result<bool, HydrateError> {
         let missing = usize::try_from(upper.saturating_sub(self.applied))
             .unwrap_or(usize::MAX)
             .min(CHUNK);

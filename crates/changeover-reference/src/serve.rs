@@ -252,7 +252,11 @@ impl Service {
     fn no_ack_log(&self, error: &std::io::Error) -> ! {
         log::error!(
             "cannot write the acknowledgement log {}: {error}",
-            self.args.ack_log.as_deref().unwrap_or(Path::new("")).display()
+            self.args
+                .ack_log
+                .as_deref()
+                .unwrap_or(Path::new(""))
+                .display()
         );
         exit::now(exit::CANNOT_RUN)
     }
@@ -310,7 +314,11 @@ impl Service {
             Arc::clone(&copy),
             tidy,
         );
-        let engine = Arc::new(Engine::new(copy, Some(leader), self.acknowledgements(local.acknowledgements)));
+        let engine = Arc::new(Engine::new(
+            copy,
+            Some(leader),
+            self.acknowledgements(local.acknowledgements),
+        ));
         let elapsed = self.started.elapsed();
         accept(self.sql, Arc::clone(&engine), &self.deployment);
         log::info!(

@@ -135,7 +135,8 @@ impl Session {
                         .cloned()
                         .collect();
                     if startup.protocol_number_minor > 0 || !options.is_empty() {
-                        self.wire.put(&NegotiateProtocolVersion::new(PROTOCOL_3_0, options));
+                        self.wire
+                            .put(&NegotiateProtocolVersion::new(PROTOCOL_3_0, options));
                     }
                     for (name, value) in &startup.parameters {
                         if !matches!(

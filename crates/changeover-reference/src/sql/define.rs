@@ -4,7 +4,8 @@
 
 use sqlparser::ast::{
     AlterTable, AlterTableOperation, ColumnDef, ColumnOption, ConstraintCharacteristics,
-    CreateIndex, CreateTable, CreateView, DeferrableInitial, Expr, Ident, ObjectName, RenameTableNameKind, TableConstraint,
+    CreateIndex, CreateTable, CreateView, DeferrableInitial, Expr, Ident, ObjectName,
+    RenameTableNameKind, TableConstraint,
 };
 
 use super::SqlError;

@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, CastKind, ConflictTarget, Expr, FunctionArg, FunctionArguments, Ident, Insert, LimitClause,
-    ObjectName, ObjectNamePart, OnInsert, Query, SetExpr, Statement, TableFactor, Value,
-    ValueWithSpan, VisitMut, VisitorMut,
+    BinaryOperator, CastKind, ConflictTarget, Expr, FunctionArg, FunctionArguments, Ident, Insert,
+    LimitClause, ObjectName, ObjectNamePart, OnInsert, Query, SetExpr, Statement, TableFactor,
+    Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
 use super::SqlError;
@@ -282,9 +282,8 @@ fn is_quoted(ident: &Ident) -> bool {
 
 /// Takes the schema off a function's name, and refuses names that are not for users.
 fn settle_function(name: &mut ObjectName) -> Result<(), SqlError> {
-    let missing = |name: &ObjectName| {
-        SqlError::new("42883", format!("function {name} does not exist"))
-    };
+    let missing =
+        |name: &ObjectName| SqlError::new("42883", format!("function {name} does not exist"));
     let parts: Option<Vec<String>> = name
         .0
         .iter()

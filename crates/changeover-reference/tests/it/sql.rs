@@ -149,12 +149,30 @@ fn errors_have_the_states_that_clients_know() {
         ("CREATE TABLE t (a int)", "42P07"),
         ("CREATE TABLE u (a nonsense)", "42704"),
         ("CREATE TEMP TABLE u (a int)", "0A000"),
-        ("CREATE TABLE u (a int REFERENCES t (a) DEFERRABLE INITIALLY DEFERRED)", "0A000"),
-        ("CREATE TABLE u (a int, FOREIGN KEY (a) REFERENCES t (a) INITIALLY DEFERRED)", "0A000"),
-        ("ALTER TABLE t ADD COLUMN e int REFERENCES t (a) DEFERRABLE INITIALLY DEFERRED", "0A000"),
-        ("CREATE TABLE u (a int PRIMARY KEY, b int REFERENCES u (a) ON UPDATE CASCADE)", "0A000"),
-        ("CREATE TABLE u (a int PRIMARY KEY, b int REFERENCES U ON UPDATE SET NULL)", "0A000"),
-        ("ALTER TABLE t ADD COLUMN e int REFERENCES t (a) ON UPDATE SET NULL", "0A000"),
+        (
+            "CREATE TABLE u (a int REFERENCES t (a) DEFERRABLE INITIALLY DEFERRED)",
+            "0A000",
+        ),
+        (
+            "CREATE TABLE u (a int, FOREIGN KEY (a) REFERENCES t (a) INITIALLY DEFERRED)",
+            "0A000",
+        ),
+        (
+            "ALTER TABLE t ADD COLUMN e int REFERENCES t (a) DEFERRABLE INITIALLY DEFERRED",
+            "0A000",
+        ),
+        (
+            "CREATE TABLE u (a int PRIMARY KEY, b int REFERENCES u (a) ON UPDATE CASCADE)",
+            "0A000",
+        ),
+        (
+            "CREATE TABLE u (a int PRIMARY KEY, b int REFERENCES U ON UPDATE SET NULL)",
+            "0A000",
+        ),
+        (
+            "ALTER TABLE t ADD COLUMN e int REFERENCES t (a) ON UPDATE SET NULL",
+            "0A000",
+        ),
         (
             "CREATE TABLE u (a int PRIMARY KEY, b int REFERENCES w (a) ON UPDATE CASCADE);
              CREATE TABLE w (a int PRIMARY KEY REFERENCES u (a) ON UPDATE CASCADE)",
@@ -454,7 +472,8 @@ fn a_client_that_does_not_read_its_answer_holds_up_nobody() {
         seen.extend(&part[..count]);
     }
     wait_for("the turn to write", || {
-        sql.run("INSERT INTO t VALUES (-1, '')").map_err(|e| state(&e))
+        sql.run("INSERT INTO t VALUES (-1, '')")
+            .map_err(|e| state(&e))
     });
     assert_eq!(sql.int("SELECT count(*) FROM t"), 1);
 }
@@ -470,5 +489,8 @@ fn a_newer_protocol_is_negotiated_down() {
         .unwrap();
     let mut answer = [0; 13];
     stream.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"v\x00\x00\x00\x0c\x00\x03\x00\x00\x00\x00\x00\x00");
+    assert_eq!(
+        &answer,
+        b"v\x00\x00\x00\x0c\x00\x03\x00\x00\x00\x00\x00\x00"
+    );
 }

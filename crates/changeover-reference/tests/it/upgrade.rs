@@ -469,9 +469,11 @@ fn a_leader_that_is_outlived_while_it_hydrates_is_fenced() {
     old.kill();
     std::fs::remove_dir_all(old.data()).unwrap();
     old.restart();
-    wait_for("hydration", || match old.log().matches("reading the log up to").count() {
-        2 => Ok(()),
-        _ => Err(old.log()),
+    wait_for("hydration", || {
+        match old.log().matches("reading the log up to").count() {
+            2 => Ok(()),
+            _ => Err(old.log()),
+        }
     });
     old.signal(Signal::SIGSTOP);
     promote(&mut new);
@@ -480,7 +482,12 @@ fn a_leader_that_is_outlived_while_it_hydrates_is_fenced() {
     assert_eq!(old.wait_exit(), 0);
     assert!(!old.log().contains(" ERROR "), "{}", old.log());
     // It did not read to the end first, and so never answered.
-    assert_eq!(old.log().matches("answering SQL").count(), 1, "{}", old.log());
+    assert_eq!(
+        old.log().matches("answering SQL").count(),
+        1,
+        "{}",
+        old.log()
+    );
 }
 
 #[test]
