@@ -1,7 +1,7 @@
 //! Writing to standard output and standard error.
 
 use crate::error::CliError;
-use changeover_report::text::harmless;
+use changeover_model::text::harmless;
 use std::io::{self, Write};
 
 /// Writes `text` to standard output as it is.

@@ -14,6 +14,7 @@ pub mod plan;
 pub mod service;
 pub mod status;
 pub mod target;
+pub mod text;
 pub mod verdict;
 pub mod version;
 pub mod workload;

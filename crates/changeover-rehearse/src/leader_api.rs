@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use changeover_model::event::{PromoteResult, StatusSeen};
 use changeover_model::status::DeploymentStatus;
-use changeover_runtime::harmless::harmless;
+use changeover_model::text::harmless_cut;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -190,11 +190,11 @@ fn failure(error: &hyper::Error) -> Failure {
     if let Some(source) = error.source() {
         text = format!("{text}: {source}");
     }
-    Failure::Nonsense(harmless(&format!("no HTTP ({text})"), QUOTED_CHARS))
+    Failure::Nonsense(harmless_cut(&format!("no HTTP ({text})"), QUOTED_CHARS))
 }
 
 fn quoted(body: &[u8]) -> String {
-    harmless(String::from_utf8_lossy(body).trim(), QUOTED_CHARS)
+    harmless_cut(String::from_utf8_lossy(body).trim(), QUOTED_CHARS)
 }
 
 fn read_status(code: StatusCode, body: &[u8]) -> StatusSeen {

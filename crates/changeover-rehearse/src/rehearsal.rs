@@ -60,6 +60,9 @@ pub enum Ending {
     Completed,
     /// The first service did not start, or a step failed: why, in a sentence.
     Failed(String),
+    /// Nothing ran: the first service could not even be spawned, for instance because its program is missing. Why, in
+    /// a sentence.
+    CannotRun(String),
     /// It was cancelled.
     Interrupted,
 }
@@ -219,7 +222,10 @@ impl Rehearsal {
         })?;
         let launch = self.launch(0).await?;
         let first = self.driver.start_first(&self.plan.path[0], launch).await;
-        self.leader = Some(first.map_err(ending)?);
+        self.leader = Some(first.map_err(|failed| match failed.not_spawned {
+            true => Ending::CannotRun(failed.reason),
+            false => ending(failed),
+        })?);
         self.prepare().await?;
         self.start_load()?;
         self.quiet_window(1).await?;
@@ -238,7 +244,10 @@ impl Rehearsal {
         self.launcher
             .launch(&*self.driver.runtime, service, version)
             .await
-            .map_err(|error| self.failed(index, error.message))
+            .map_err(|error| match index {
+                0 => Ending::CannotRun(error.message),
+                _ => self.failed(index, error.message),
+            })
     }
 
     /// What failed outside of the driver's sight is an event as well.

@@ -1,7 +1,7 @@
 //! What an event says to a person.
 
-use crate::text::{harmless, harmless_cut};
 use changeover_model::event::{Event, EventKind, PromoteResult, RestartReason, StatusSeen};
+use changeover_model::text::{harmless, harmless_cut};
 
 /// Answers of targets are cut to so many characters.
 const ANSWER: usize = 120;

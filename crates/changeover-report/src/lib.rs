@@ -12,7 +12,6 @@ pub mod human;
 pub mod live;
 pub mod plain;
 pub mod summary;
-pub mod text;
 
 mod describe;
 mod look;

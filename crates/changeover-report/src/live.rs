@@ -151,7 +151,7 @@ impl Picture {
                     (&event.slot, event.generation, &self.step)
                 {
                     self.leader = Some(Leader {
-                        slot: crate::text::harmless(slot),
+                        slot: changeover_model::text::harmless(slot),
                         generation,
                         version: step.to.clone(),
                     });

@@ -1,9 +1,9 @@
 //! The one sentence of a verdict.
 
 use crate::numbers::{count, time};
-use crate::text::harmless;
 use changeover_model::check::{Check, Severity};
 use changeover_model::history::Class;
+use changeover_model::text::harmless;
 use changeover_model::verdict::{GapReport, Verdict, VerdictOutcome};
 use changeover_model::version::PathVersion;
 

@@ -4,7 +4,7 @@ use crate::args::CleanupArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
-use changeover_report::text::harmless;
+use changeover_model::text::harmless;
 use changeover_runtime::process::{self, Outcome};
 use std::fs;
 use std::io;

@@ -126,6 +126,7 @@ async fn rehearse_here(
     print(&verdict, args.format.format, dir.path())?;
     Ok(match ending {
         Ending::Interrupted => Exit::Interrupted,
+        Ending::CannotRun(reason) => return Err(CliError::cannot_run_here(reason)),
         Ending::Completed | Ending::Failed(_) => verdict.outcome.into(),
     })
 }

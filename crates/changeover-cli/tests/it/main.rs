@@ -1,7 +1,7 @@
 //! The real binary, from the outside.
 
 mod harness;
-mod psycopg;
 mod ladder;
+mod psycopg;
 mod rehearse;
 mod transcripts;

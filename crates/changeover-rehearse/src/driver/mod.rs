@@ -100,6 +100,8 @@ pub struct Launch {
 pub struct StepFailed {
     /// Why, in a sentence.
     pub reason: String,
+    /// The new instance could not even be spawned.
+    pub not_spawned: bool,
     /// The run was cancelled; nothing is wrong with the step.
     pub interrupted: bool,
     /// No promotion can have been taken, and the new instance never said that it leads: the old instance still leads, and the new one is gone.
@@ -302,6 +304,7 @@ impl<S: Surroundings> Driver<S> {
                 reason: reason.clone(),
             });
         }
+        let not_spawned = new.is_none() && !interrupted;
         let new = match new {
             // It may hold what was acknowledged since: the caller still wants to read it.
             Some(new) if course.switched && !interrupted => Some(new),
@@ -320,6 +323,7 @@ impl<S: Surroundings> Driver<S> {
         event(EventKind::StepEnded { completed: false });
         Err(StepFailed {
             reason,
+            not_spawned,
             interrupted,
             called_off: !course.promoted,
             new,

@@ -3,7 +3,7 @@
 use super::ledger::{self, Line, Owner};
 use super::mark::{self, Mark};
 use super::proc_fs::{self, Seen};
-use crate::harmless::harmless;
+use changeover_model::text::harmless_cut;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -162,7 +162,7 @@ fn unfinished_starts(lines: &[Line]) -> BTreeSet<&str> {
 }
 
 fn shown_command(process: &Seen) -> String {
-    harmless(&proc_fs::command_line(process.pid), 200)
+    harmless_cut(&proc_fs::command_line(process.pid), 200)
 }
 
 fn remove_work(run_dir: &Path, left_alone: bool) -> Vec<Outcome> {

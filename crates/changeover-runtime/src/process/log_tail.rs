@@ -1,6 +1,6 @@
 //! The end of a log, for people.
 
-use crate::harmless::harmless;
+use changeover_model::text::harmless_cut;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -23,7 +23,7 @@ pub(super) fn tail(path: &Path, lines: usize) -> Vec<String> {
     }
     all[all.len().saturating_sub(lines)..]
         .iter()
-        .map(|line| harmless(line, LINE_CHARS))
+        .map(|line| harmless_cut(line, LINE_CHARS))
         .collect()
 }
 

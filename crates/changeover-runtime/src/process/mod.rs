@@ -14,9 +14,9 @@ mod proc_fs;
 
 pub use cleanup::{Outcome, cleanup};
 
-use crate::harmless::harmless;
 use crate::{Instance, InstanceSpec, Runtime, RuntimeError};
 use async_trait::async_trait;
+use changeover_model::text::harmless_cut;
 use instance::ProcessInstance;
 use ledger::Ledger;
 use mark::Mark;
@@ -86,7 +86,7 @@ impl Runtime for ProcessRuntime {
         let told = found
             .iter()
             .map(|process| {
-                let command = harmless(&proc_fs::command_line(process.pid), 200);
+                let command = harmless_cut(&proc_fs::command_line(process.pid), 200);
                 format!("process {} ({command})", process.pid)
             })
             .collect();
