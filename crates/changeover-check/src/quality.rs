@@ -9,10 +9,6 @@ use changeover_model::plan::Plan;
 
 /// How many sends of a lane in a step may leave late: a twentieth.
 const LATE_SHARE: usize = 20;
-/// A quiet window is at least this long.
-const QUIET: u64 = SECOND / 2;
-/// And at least this many intervals.
-const QUIET_INTERVALS: u64 = 20;
 
 /// Whether too many sends of a lane in a step left more than one interval late through the harness's own fault.
 /// What was not sent because the lane was full is the target's outage. The step's quiet windows count: the threshold
@@ -154,8 +150,8 @@ pub(crate) fn doubts_of_lane(
 }
 
 /// Doubts about the quiet windows of completed steps.
-pub(crate) fn doubts_of_windows(interval: u64, timeline: &Timeline) -> Vec<String> {
-    let required = QUIET.max(interval.saturating_mul(QUIET_INTERVALS));
+pub(crate) fn doubts_of_windows(plan: &Plan, timeline: &Timeline) -> Vec<String> {
+    let required = plan.workload.quiet_window_ms().saturating_mul(1_000_000);
     let mut doubts = Vec::new();
     for step in timeline.upgrades() {
         let windows = [
