@@ -238,7 +238,10 @@ fn a_generation_slower_than_the_leader_is_never_ready() {
     new.wait_log("booting in read-only mode");
     // A second to read what is there; what comes meanwhile is more than may be missing, and it goes on.
     while new.is_running() {
-        writer.ok("INSERT INTO t VALUES (1)");
+        assert_ne!(new.status(), "ReadyToPromote");
+        for _ in 0..50 {
+            writer.ok("INSERT INTO t VALUES (1)");
+        }
     }
     assert_eq!(new.wait_exit(), 1);
     let log = new.log();
@@ -318,8 +321,11 @@ fn a_leader_that_was_stopped_answers_nothing_after_its_successor() {
         let mut definer = TcpStream::connect(&old.sql).unwrap();
         definer.write_all(STARTUP).unwrap();
         read_answer(&mut definer);
-        definer.write_all(&query("BEGIN")).unwrap();
-        read_answer(&mut definer);
+        let define = query("CREATE TABLE IF NOT EXISTS t (n int8)");
+        for text in [&query("BEGIN"), &define] {
+            definer.write_all(text).unwrap();
+            read_answer(&mut definer);
+        }
         old.signal(Signal::SIGSTOP);
         promote(&mut new);
         Sql::connect(&new).ok(&format!("INSERT INTO t VALUES ({round})"));
@@ -329,9 +335,7 @@ fn a_leader_that_was_stopped_answers_nothing_after_its_successor() {
         {
             stream.write_all(question).unwrap();
         }
-        definer
-            .write_all(&query("CREATE TABLE IF NOT EXISTS t (n int8)"))
-            .unwrap();
+        definer.write_all(&define).unwrap();
         clients.push(definer);
         old.signal(Signal::SIGCONT);
         for (n, mut stream) in clients.into_iter().enumerate() {
