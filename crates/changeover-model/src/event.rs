@@ -133,10 +133,19 @@ pub enum RestartReason {
 pub enum PromoteResult {
     /// 200 `{"result":"Success"}`.
     Acknowledged,
-    /// Any other answer, as text.
+    /// It certainly did not take place: the protocol's 400, or nobody listened. The answer, as text.
     Refused(String),
+    /// An answer that is none of the protocol, as text: it says nothing about what was done before it was written.
+    Unclear(String),
     /// The connection died, or no answer came: only the status can tell.
     Lost,
+}
+
+impl PromoteResult {
+    /// Whether the instance may have taken the promotion.
+    pub fn may_be_taken(&self) -> bool {
+        !matches!(self, PromoteResult::Refused(_))
+    }
 }
 
 /// What a poll of the status endpoint saw.

@@ -41,16 +41,6 @@ pub struct LeaderApi {
     promote_deadline: Duration,
 }
 
-/// What came of sending a promotion, and what it means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Promotion {
-    /// What came back.
-    pub result: PromoteResult,
-    /// The instance may have taken the promotion. Only a 400, and a connection that was refused, rule it out: any
-    /// other answer is not of the protocol, and says nothing about what was done before it was written.
-    pub may_be_taken: bool,
-}
-
 /// Why there is no whole answer.
 enum Failure {
     /// Nobody listens: nothing was sent.
@@ -92,27 +82,16 @@ impl LeaderApi {
         }
     }
 
-    /// Sends the promotion, once. A refused connection is [`PromoteResult::Refused`], because then the promotion
-    /// was certainly not sent; any later loss leaves it open.
+    /// Sends the promotion, once.
     pub async fn promote(&self) -> PromoteResult {
-        self.send_promotion().await.result
-    }
-
-    /// The same, with what it means.
-    pub async fn send_promotion(&self) -> Promotion {
         let exchange = self.exchange(Method::POST, "/api/leader/promote");
-        let (result, may_be_taken) = match timeout(self.promote_deadline, exchange).await {
-            Err(_) | Ok(Err(Failure::Died)) => (PromoteResult::Lost, true),
-            Ok(Err(Failure::Refused)) => (
-                PromoteResult::Refused("connection refused: not sent".to_owned()),
-                false,
-            ),
-            Ok(Err(Failure::Nonsense(text))) => (PromoteResult::Refused(text), true),
-            Ok(Ok((code, body))) => (read_promotion(code, &body), code != StatusCode::BAD_REQUEST),
-        };
-        Promotion {
-            result,
-            may_be_taken,
+        match timeout(self.promote_deadline, exchange).await {
+            Err(_) | Ok(Err(Failure::Died)) => PromoteResult::Lost,
+            Ok(Err(Failure::Refused)) => {
+                PromoteResult::Refused("connection refused: not sent".to_owned())
+            }
+            Ok(Err(Failure::Nonsense(text))) => PromoteResult::Unclear(text),
+            Ok(Ok((code, body))) => read_promotion(code, &body),
         }
     }
 
@@ -221,10 +200,11 @@ fn read_promotion(code: StatusCode, body: &[u8]) -> PromoteResult {
     }
     let json = serde_json::from_slice::<serde_json::Value>(body).ok();
     let result = json.as_ref().and_then(|json| json.get("result")?.as_str());
-    if code == StatusCode::OK && result == Some("Success") {
-        PromoteResult::Acknowledged
-    } else {
-        PromoteResult::Refused(format!("{}: {}", code.as_u16(), quoted(body)))
+    let answer = || format!("{}: {}", code.as_u16(), quoted(body));
+    match code {
+        StatusCode::OK if result == Some("Success") => PromoteResult::Acknowledged,
+        StatusCode::BAD_REQUEST => PromoteResult::Refused(answer()),
+        _ => PromoteResult::Unclear(answer()),
     }
 }
 
@@ -284,8 +264,8 @@ mod tests {
         );
         assert_eq!(
             promotion(201, r#"{"result":"Success"}"#),
-            PromoteResult::Refused(r#"201: {"result":"Success"}"#.to_owned())
+            PromoteResult::Unclear(r#"201: {"result":"Success"}"#.to_owned())
         );
-        assert!(matches!(promotion(200, "ok"), PromoteResult::Refused(_)));
+        assert!(matches!(promotion(200, "ok"), PromoteResult::Unclear(_)));
     }
 }

@@ -65,6 +65,12 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
             harmless_cut(text, ANSWER)
         ),
         EventKind::PromoteDone {
+            result: PromoteResult::Unclear(text),
+        } => format!(
+            "{instance} answered the promotion with nonsense: {:?}",
+            harmless_cut(text, ANSWER)
+        ),
+        EventKind::PromoteDone {
             result: PromoteResult::Lost,
         } => format!("{instance} did not answer the promotion"),
         EventKind::PromotionLost => format!("the promotion of {instance} was lost"),

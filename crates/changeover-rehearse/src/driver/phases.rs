@@ -2,7 +2,6 @@
 
 use super::running::Running;
 use super::{BETWEEN_PROMOTIONS, Course, Driver, Obstacle, STOP_GRACE, Surroundings, name};
-use crate::leader_api::Promotion;
 use crate::poll::{Expired, Wait};
 use crate::supervisor::Progress;
 use changeover_model::event::{EventKind, Phase, PromoteResult, StatusSeen};
@@ -170,11 +169,8 @@ impl<S: Surroundings> Driver<S> {
         let promoted_before = course.promoted;
         // For a step that is cancelled meanwhile.
         course.promoted = true;
-        let Promotion {
-            result,
-            may_be_taken,
-        } = new.api().send_promotion().await;
-        course.promoted = promoted_before || may_be_taken;
+        let result = new.api().promote().await;
+        course.promoted = promoted_before || result.may_be_taken();
         new.event(EventKind::PromoteDone {
             result: result.clone(),
         });
@@ -326,7 +322,7 @@ fn deadline_passed(new: &Running, phase: Phase, expired: Expired, what: &str) ->
 fn words(result: &PromoteResult) -> String {
     match result {
         PromoteResult::Acknowledged => "an acknowledgement".to_owned(),
-        PromoteResult::Refused(text) => text.clone(),
+        PromoteResult::Refused(text) | PromoteResult::Unclear(text) => text.clone(),
         PromoteResult::Lost => "lost".to_owned(),
     }
 }

@@ -88,6 +88,7 @@ fn story() -> Vec<Event> {
     tell(Some(1), new, EventKind::PromoteIntent { attempt: 1 });
     for result in [
         PromoteResult::Refused("{\"message\":\"no\"}".into()),
+        PromoteResult::Unclear("500: \u{7}".into()),
         PromoteResult::Lost,
         PromoteResult::Acknowledged,
     ] {

@@ -207,7 +207,7 @@ async fn a_promotion_with_an_answer_that_is_none_may_have_been_taken() {
     let results = promotions(&bench);
     assert_eq!(
         results[0],
-        PromoteResult::Refused("500: out of cheese".to_owned())
+        PromoteResult::Unclear("500: out of cheese".to_owned())
     );
     assert_eq!(losses(&bench), 0, "nothing was acknowledged");
 }
