@@ -131,8 +131,9 @@ fn upgrade(plan: &Plan, step: &StepPlan, previous_generation: u64) -> Branch {
                 "wait until {previous_service}, generation {previous_generation}, has fenced itself and is gone ({})",
                 at_most(plan, Timeout::Retire)
             ),
-            "read back everything acknowledged, through the front door".to_owned(),
+            // Nothing else goes on in a quiet window: reading everything back comes after it.
             format!("quiet window of {}", quiet_window(plan)),
+            "read back everything acknowledged, through the front door".to_owned(),
         ],
     }
 }
@@ -174,7 +175,7 @@ fn at_most(plan: &Plan, timeout: Timeout) -> String {
 
 /// 500 ms or 20 intervals, whichever is longer.
 fn quiet_window(plan: &Plan) -> String {
-    duration(plan.workload.probe_interval_ms.saturating_mul(20).max(500))
+    duration(plan.workload.quiet_window_ms())
 }
 
 fn counted(count: u64, noun: &str) -> String {
