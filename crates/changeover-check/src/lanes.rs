@@ -1,38 +1,9 @@
 //! The lanes' operations, as compact as gaps and latencies need them.
 
 use crate::gap::Sent;
-use changeover_model::history::{Class, Connection, ErrorKind, Operation, Outcome, Source};
-use std::fmt;
+use changeover_model::history::{ErrorKind, Operation, Outcome, Source};
 
-/// A lane: a class and a kind of connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LaneId {
-    /// What it does.
-    pub class: Class,
-    /// How it connects.
-    pub connection: Connection,
-}
-
-impl LaneId {
-    const fn new(class: Class, connection: Connection) -> Self {
-        LaneId { class, connection }
-    }
-}
-
-impl fmt::Display for LaneId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.class.name(), self.connection.name())
-    }
-}
-
-/// The lanes there are, in the order of reports.
-pub const LANES: [LaneId; 5] = [
-    LaneId::new(Class::Read, Connection::Held),
-    LaneId::new(Class::Write, Connection::Held),
-    LaneId::new(Class::Read, Connection::New),
-    LaneId::new(Class::Write, Connection::New),
-    LaneId::new(Class::Connect, Connection::New),
-];
+pub use changeover_model::history::{LANES, LaneId};
 
 /// The operations of all lanes, by their place in [`LANES`].
 #[derive(Debug, Default)]

@@ -105,6 +105,36 @@ impl Connection {
     }
 }
 
+/// A lane: a class and a kind of connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneId {
+    /// What it does.
+    pub class: Class,
+    /// How it connects.
+    pub connection: Connection,
+}
+
+impl LaneId {
+    const fn new(class: Class, connection: Connection) -> Self {
+        LaneId { class, connection }
+    }
+}
+
+impl fmt::Display for LaneId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.class.name(), self.connection.name())
+    }
+}
+
+/// The lanes there are, in the order of reports, and in which they fire within an interval.
+pub const LANES: [LaneId; 5] = [
+    LaneId::new(Class::Read, Connection::Held),
+    LaneId::new(Class::Write, Connection::Held),
+    LaneId::new(Class::Read, Connection::New),
+    LaneId::new(Class::Write, Connection::New),
+    LaneId::new(Class::Connect, Connection::New),
+];
+
 /// Who sent an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -12,6 +12,7 @@ mod deployment;
 mod engine;
 mod exit;
 mod follow;
+mod hex;
 mod ladder;
 mod leader_api;
 mod lock;

@@ -15,14 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
-/// The lanes, in the order in which they fire within an interval.
-pub const LANES: [(Class, Connection); 5] = [
-    (Class::Read, Connection::Held),
-    (Class::Write, Connection::Held),
-    (Class::Read, Connection::New),
-    (Class::Write, Connection::New),
-    (Class::Connect, Connection::New),
-];
+pub use changeover_model::history::{LANES, LaneId};
 
 /// Clients of a lane with held connections; they take the operations in turn.
 const HELD_CLIENTS: usize = 8;

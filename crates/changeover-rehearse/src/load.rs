@@ -1,6 +1,6 @@
 //! The load: lanes and workload on one schedule, through the front door.
 
-use crate::lanes::{self, LANES, Lane};
+use crate::lanes::{self, LANES, Lane, LaneId};
 use crate::record::Recorder;
 use crate::schedule::{Pace, Ticker};
 use crate::sql_client::SqlTarget;
@@ -33,8 +33,9 @@ impl Load {
         let tasks = TaskTracker::new();
         // The workload's clients come first, so that client c of the plan tends to be client c of the history.
         let workload = Workload::new(plan, target, &tally, &tasks);
-        let lanes =
-            LANES.map(|(class, connection)| Lane::new(class, connection, target, &tally, &tasks));
+        let lanes = LANES.map(|LaneId { class, connection }| {
+            Lane::new(class, connection, target, &tally, &tasks)
+        });
         let clock = tally.clock();
         let start = clock.now() + LEAD;
         let interval = plan.probe_interval_ms * 1_000_000;

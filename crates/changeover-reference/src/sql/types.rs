@@ -1,5 +1,6 @@
 //! Types: their names and numbers in PostgreSQL, and values as text and as bytes on the wire.
 
+use crate::hex::unhex;
 use bytes::BufMut;
 use rusqlite::types::{Value as Sql, ValueRef};
 use sqlparser::ast::DataType;
@@ -144,17 +145,7 @@ pub(crate) fn parse_bytea(text: &str) -> Option<Vec<u8>> {
     let Some(hex) = text.strip_prefix("\\x") else {
         return Some(text.as_bytes().to_vec());
     };
-    let digits: Option<Vec<u8>> = hex
-        .chars()
-        .map(|c| c.to_digit(16).map(|digit| digit as u8))
-        .collect();
-    let digits = digits?;
-    (digits.len() % 2 == 0).then(|| {
-        digits
-            .chunks(2)
-            .map(|pair| pair[0] << 4 | pair[1])
-            .collect()
-    })
+    unhex(hex)
 }
 
 /// Writes a value as a field of a row: its length, then its bytes in text or binary form.

@@ -1,5 +1,6 @@
 //! `json-rows`, of v0.1.0: one JSON text for every effect.
 
+use crate::hex::unhex;
 use serde_json::{Value as Json, json};
 
 use super::super::{Effect, Value};
@@ -106,18 +107,4 @@ fn from_json(json: &Json) -> Result<Value, String> {
         },
         _ => Err(format!("{json} is no value")),
     }
-}
-
-fn unhex(hex: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = hex
-        .chars()
-        .map(|c| c.to_digit(16).map(|digit| digit as u8))
-        .collect();
-    let digits = digits?;
-    (digits.len() % 2 == 0).then(|| {
-        digits
-            .chunks(2)
-            .map(|pair| pair[0] << 4 | pair[1])
-            .collect()
-    })
 }
