@@ -1,7 +1,7 @@
 //! Errors that a person sees.
 
 use crate::exit::Exit;
-use changeover_plan::PlanRequestError;
+use changeover_plan::{PlanRequestError, UnknownTarget};
 use std::fmt;
 
 /// An error: one sentence (what was wrong, where, what to do) and the code to exit with.
@@ -41,6 +41,12 @@ impl std::error::Error for CliError {}
 
 impl From<PlanRequestError> for CliError {
     fn from(error: PlanRequestError) -> Self {
+        CliError::bad_input(error.to_string())
+    }
+}
+
+impl From<UnknownTarget> for CliError {
+    fn from(error: UnknownTarget) -> Self {
         CliError::bad_input(error.to_string())
     }
 }

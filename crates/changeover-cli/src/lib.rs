@@ -12,7 +12,6 @@ mod output;
 mod planning;
 mod run;
 mod signals;
-mod target;
 mod usage;
 mod watch;
 

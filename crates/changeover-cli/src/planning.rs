@@ -3,9 +3,8 @@
 use crate::args::{MetadataStore, PlanOptions};
 use crate::error::CliError;
 use crate::output;
-use crate::target::{self, KnownTarget};
 use changeover_model::Plan;
-use changeover_plan::{Request, parse_versions, plan, review};
+use changeover_plan::{Knowledge, Request, parse_versions, plan, review};
 use std::path::Path;
 
 /// A plan, and the target it is for.
@@ -14,7 +13,7 @@ pub(crate) struct Planned {
     /// The plan; it is valid and can be run by this build.
     pub(crate) plan: Plan,
     /// Its target.
-    pub(crate) known: KnownTarget,
+    pub(crate) known: Knowledge,
 }
 
 /// The plan of these options: read from `--plan`, or made. Warnings go to standard error.
@@ -34,13 +33,13 @@ pub(crate) fn plan_of(options: &PlanOptions) -> Result<Planned, CliError> {
 }
 
 fn make(options: &PlanOptions) -> Result<(Planned, Vec<String>), CliError> {
-    let known = target::load(&options.target.target)?;
+    let known = Knowledge::of(&options.target.target)?;
     let request = request(options, &known)?;
     let (plan, warnings) = plan(&request, &known.target, &known.catalog)?;
     Ok((Planned { plan, known }, warnings))
 }
 
-fn request(options: &PlanOptions, known: &KnownTarget) -> Result<Request, CliError> {
+fn request(options: &PlanOptions, known: &Knowledge) -> Result<Request, CliError> {
     let versions = match &options.versions {
         Some(list) => Some(parse_versions(list, &known.catalog)?),
         None => None,
@@ -91,7 +90,7 @@ fn read(file: &Path, store: Option<&MetadataStore>) -> Result<(Planned, Vec<Stri
     })?;
     let refuse = |problem: String| CliError::bad_input(format!("plan {shown}: {problem}"));
     let plan = Plan::parse(&text).map_err(|error| refuse(error.to_string()))?;
-    let known = target::load(&plan.target).map_err(|error| refuse(error.message))?;
+    let known = Knowledge::of(&plan.target).map_err(|error| refuse(error.to_string()))?;
     let warnings = review(&plan, &known.catalog).map_err(|error| refuse(error.to_string()))?;
     // The plan names the kind, the command line its place.
     if let Some(store) = store

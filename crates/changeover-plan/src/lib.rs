@@ -5,6 +5,7 @@
 //! seed that the caller hands in.
 
 mod error;
+mod knowledge;
 mod path;
 mod planner;
 mod request;
@@ -12,6 +13,7 @@ mod seed;
 pub mod tree;
 
 pub use error::PlanRequestError;
+pub use knowledge::{Knowledge, UnknownTarget};
 pub use path::parse_versions;
 pub use planner::{plan, review};
 pub use request::{Request, Strategy};

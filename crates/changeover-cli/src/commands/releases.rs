@@ -3,8 +3,9 @@
 use crate::args::{Format, ReleasesArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::{output, target};
+use crate::output;
 use changeover_model::catalog::{Catalog, Release};
+use changeover_plan::Knowledge;
 use serde::Serialize;
 
 /// Runs the command.
@@ -13,7 +14,7 @@ use serde::Serialize;
 ///
 /// When there is no such target, or standard output cannot be written.
 pub(crate) fn run(args: &ReleasesArgs) -> Result<Exit, CliError> {
-    let catalog = target::load(&args.target.target)?.catalog;
+    let catalog = Knowledge::of(&args.target.target)?.catalog;
     output::print(&match args.format.format {
         Format::Human => human(&catalog),
         Format::Json => json(&catalog),
