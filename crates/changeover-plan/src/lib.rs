@@ -1,8 +1,8 @@
 //! Turns a catalog, a strategy and a seed into a plan.
 //!
 //! Everything here is pure and synchronous: the same request, target and catalog give the same plan, byte for byte.
-//! This crate knows no clock, no file, no socket and no source of randomness; what is random later comes from the
-//! seed that the caller hands in.
+//! This crate knows no clock, no file, no socket and no source of randomness; what is random comes from the seed that
+//! the caller hands in.
 
 mod error;
 mod knowledge;
@@ -10,6 +10,7 @@ mod path;
 mod planner;
 mod request;
 mod seed;
+mod stream;
 pub mod tree;
 
 pub use error::PlanRequestError;
@@ -18,3 +19,4 @@ pub use path::parse_versions;
 pub use planner::{plan, review};
 pub use request::{Request, Strategy};
 pub use seed::{DEFAULT_SEED, Seed};
+pub use stream::Stream;

@@ -4,6 +4,7 @@ mod bad_plans;
 mod planning;
 mod properties;
 mod purity;
+mod stream;
 mod tree;
 
 use changeover_model::catalog::Catalog;
