@@ -8,6 +8,7 @@ mod error;
 mod knowledge;
 mod path;
 mod planner;
+pub mod python;
 mod request;
 mod seed;
 mod stream;

@@ -30,6 +30,11 @@ impl Seed {
     pub fn derive(&self, name: &str) -> String {
         format!("{:016x}", self.stream(name).next_u64())
     }
+
+    /// The seed in its normal form.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
 }
 
 impl FromStr for Seed {

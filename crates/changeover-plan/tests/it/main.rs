@@ -4,6 +4,7 @@ mod bad_plans;
 mod planning;
 mod properties;
 mod purity;
+mod python;
 mod stream;
 mod tree;
 
