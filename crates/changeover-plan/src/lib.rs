@@ -4,6 +4,7 @@
 //! This crate knows no clock, no file, no socket and no source of randomness; what is random comes from the seed that
 //! the caller hands in.
 
+mod draw;
 mod error;
 mod knowledge;
 mod path;
@@ -14,6 +15,10 @@ mod seed;
 mod stream;
 pub mod tree;
 
+pub use draw::{
+    Anchors, Draw, DrawError, PathRandom, draw_anchored_path, draw_path,
+    generate_random_upgrade_path,
+};
 pub use error::PlanRequestError;
 pub use knowledge::{Knowledge, UnknownTarget};
 pub use path::parse_versions;

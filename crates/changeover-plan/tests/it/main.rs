@@ -1,6 +1,8 @@
 //! The planner's tests against the built-in reference target, and the proof that the pure crates are pure.
 
 mod bad_plans;
+mod draw;
+mod draw_properties;
 mod planning;
 mod properties;
 mod purity;
