@@ -4,9 +4,11 @@
 //! This crate knows no clock, no file, no socket and no source of randomness; what is random comes from the seed that
 //! the caller hands in.
 
+mod by_version;
 mod draw;
 mod error;
 mod knowledge;
+mod parameters;
 mod path;
 mod planner;
 pub mod python;
@@ -21,6 +23,7 @@ pub use draw::{
 };
 pub use error::PlanRequestError;
 pub use knowledge::{Knowledge, UnknownTarget};
+pub use parameters::{ParameterError, ParameterMode, Parameters, parse_assignment};
 pub use path::parse_versions;
 pub use planner::{plan, review};
 pub use request::{Request, Strategy};

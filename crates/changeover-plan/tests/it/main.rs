@@ -3,6 +3,7 @@
 mod bad_plans;
 mod draw;
 mod draw_properties;
+mod parameters;
 mod planning;
 mod properties;
 mod purity;
