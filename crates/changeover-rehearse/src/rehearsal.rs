@@ -1,21 +1,21 @@
 //! One run of one plan, from the first spawn to the last sweep.
 
-use crate::driver::{Driver, Launch, Running, STOP_GRACE, StepFailed, Timeouts};
+use crate::driver::{Driver, Launch, Running, StepFailed, Timeouts};
 use crate::front_door::FrontDoor;
 use crate::full_read::full_read;
+use crate::launcher::Launcher;
 use crate::load::Load;
+use crate::premises::{Premises, close, work};
 use crate::record::{About, Recorder};
 use crate::supervisor::{ExitRules, Now};
-use crate::surroundings::{ClientSide, Observers};
+use crate::surroundings::ClientSide;
 use crate::tally::{Keys, Live};
 use changeover_model::event::EventKind;
 use changeover_model::plan::{Plan, StepPlan};
-use changeover_model::service::ServiceArgs;
-use changeover_model::target::{Target, fill};
-use changeover_model::version::PathVersion;
-use changeover_runtime::{InstanceSpec, Runtime, RuntimeError};
+use changeover_model::target::Target;
+use changeover_runtime::Runtime;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,9 +23,6 @@ use tokio_util::sync::CancellationToken;
 /// How long a full read may take: this, and a bit more for each key.
 const FULL_READ: Duration = Duration::from_secs(30);
 const FULL_READ_KEY: Duration = Duration::from_millis(10);
-
-/// Connections through the front door have this long to end by themselves after the load.
-const DOOR_GRACE: Duration = Duration::from_millis(200);
 
 /// Everything that a rehearsal needs and that is no part of its plan.
 pub struct Setup {
@@ -82,38 +79,24 @@ pub async fn rehearse(setup: Setup) -> Ending {
         program,
         metadata_store,
     } = setup;
-    let nobody = About::default();
     let interrupted = cancel.clone();
-    recorder.event(
-        &nobody,
-        EventKind::RunStarted {
-            run,
-            changeover: env!("CARGO_PKG_VERSION").to_owned(),
-            cores: std::thread::available_parallelism().map_or(1, |n| n.get()),
-        },
-    );
-    recorder.event(
-        &nobody,
-        EventKind::FrontDoorListening {
-            addr: front_door.addr().to_string(),
-        },
-    );
-    let clients = ClientSide {
-        recorder: recorder.clone(),
+    let timeouts = Timeouts::of(&plan);
+    let clients = ClientSide::new(
+        recorder.clone(),
         front_door,
-        client: target.client.clone(),
-        operation_timeout: Timeouts::of(&plan).operation,
-        probe_interval: Duration::from_millis(plan.workload.probe_interval_ms),
-        keys: OnceLock::new(),
-        observers: Mutex::new(Observers::default()),
-    };
+        target.client.clone(),
+        timeouts.operation,
+        Duration::from_millis(plan.workload.probe_interval_ms),
+    );
+    clients.announce(run);
     let mut rehearsal = Rehearsal {
+        premises: Premises::of(Arc::clone(&runtime), &run_dir),
         driver: Driver {
             runtime,
             surroundings: clients,
             recorder,
             rules: ExitRules::from(&target.instance),
-            timeouts: Timeouts::of(&plan),
+            timeouts,
             cancel,
         },
         launcher: Launcher {
@@ -138,63 +121,6 @@ pub async fn rehearse(setup: Setup) -> Ending {
     }
 }
 
-/// Makes specifications of instances out of templates.
-struct Launcher {
-    target: Target,
-    instance_args: Vec<String>,
-    run_dir: PathBuf,
-    program: String,
-    metadata_store: String,
-}
-
-impl Launcher {
-    /// What only serves the instances: their private copies, and the metadata store if it is the run's own.
-    fn work(&self) -> PathBuf {
-        self.run_dir.join("work")
-    }
-
-    async fn launch(
-        &self,
-        runtime: &dyn Runtime,
-        service: &ServiceArgs,
-        version: &PathVersion,
-    ) -> Result<Launch, RuntimeError> {
-        let (sql_addr, http_addr) = runtime.reserve_addresses().await?;
-        let name = format!("{}.{}", service.name, service.deploy_generation);
-        let data_dir = self.work().join(&name);
-        let version = version.to_string();
-        let values: [(&str, &str); 9] = [
-            ("program", &self.program),
-            ("version", &version),
-            ("generation", &service.deploy_generation.to_string()),
-            ("slot", &service.name),
-            ("sql_addr", &sql_addr.to_string()),
-            ("http_addr", &http_addr.to_string()),
-            ("metadata_store", &self.metadata_store),
-            ("data_dir", &data_dir.to_string_lossy()),
-            ("run_dir", &self.run_dir.to_string_lossy()),
-        ];
-        let instance = &self.target.instance;
-        let command = instance.command.iter().chain(&self.instance_args);
-        Ok(Launch {
-            spec: InstanceSpec {
-                slot: service.name.clone(),
-                generation: service.deploy_generation,
-                command: command.map(|part| fill(part, &values)).collect(),
-                env: instance
-                    .env
-                    .iter()
-                    .map(|(key, value)| (key.clone(), fill(value, &values)))
-                    .collect(),
-                sql_addr,
-                http_addr,
-                log: self.run_dir.join("logs").join(format!("{name}.log")),
-            },
-            expected_version: version,
-        })
-    }
-}
-
 struct Rehearsal {
     driver: Driver<ClientSide>,
     launcher: Launcher,
@@ -202,6 +128,8 @@ struct Rehearsal {
     live: Arc<OnceLock<Arc<Live>>>,
     leader: Option<Running>,
     load: Option<Load>,
+    /// Last: it is dropped after the instances.
+    premises: Premises,
 }
 
 impl Rehearsal {
@@ -213,7 +141,7 @@ impl Rehearsal {
     }
 
     async fn steps(&mut self) -> Result<(), Ending> {
-        let work = self.launcher.work();
+        let work = work(&self.launcher.run_dir);
         std::fs::create_dir_all(&work).map_err(|e| {
             self.failed(
                 0,
@@ -262,25 +190,13 @@ impl Rehearsal {
 
     async fn step(&mut self, step: &StepPlan, service: usize) -> Result<(), Ending> {
         let launch = self.launch(service).await?;
-        let Some(mut old) = self.leader.take() else {
+        let Some(leader) = &mut self.leader else {
             return Err(self.failed(service, "there is no leader to upgrade".to_owned()));
         };
-        match self.driver.upgrade(step, &mut old, launch).await {
-            Ok(new) => {
-                self.leader = Some(new);
-                Ok(())
-            }
-            Err(mut failed) => {
-                self.leader = match failed.new.take() {
-                    Some(new) => {
-                        old.stop("step-failed", STOP_GRACE).await;
-                        Some(new)
-                    }
-                    None => Some(old),
-                };
-                Err(ending(failed))
-            }
-        }
+        self.driver
+            .replace(leader, step, launch)
+            .await
+            .map_err(ending)
     }
 
     /// Creates what the clients need.
@@ -365,30 +281,8 @@ impl Rehearsal {
                 self.full_read(None).await;
             }
         }
-        let Rehearsal {
-            driver,
-            leader,
-            launcher,
-            ..
-        } = self;
-        let clients = driver.surroundings;
-        clients.end_observers().await;
-        clients.front_door.shutdown(DOOR_GRACE).await;
-        if let Some(leader) = leader {
-            leader.stop("run-over", STOP_GRACE).await;
-        }
-        let nobody = About::default();
-        let mut leftovers = driver.runtime.sweep().await;
-        let work = launcher.work();
-        if work.exists()
-            && let Err(error) = std::fs::remove_dir_all(&work)
-        {
-            leftovers.push(format!("directory {} ({error})", work.display()));
-        }
-        for what in leftovers {
-            driver.recorder.event(&nobody, EventKind::Leftover { what });
-        }
-        driver.recorder.event(&nobody, EventKind::RunEnded);
+        // What could not be removed is an event, and the judge's business.
+        close(self.driver, self.leader, self.premises).await;
     }
 
     fn event(&self, step: Option<u32>, kind: EventKind) {

@@ -3,9 +3,10 @@
 use crate::driver::Surroundings;
 use crate::front_door::FrontDoor;
 use crate::observers::Observer;
-use crate::record::Recorder;
+use crate::record::{About, Recorder};
 use crate::sql_client::{SqlClient, SqlTarget, UrlError};
 use crate::tally::Keys;
+use changeover_model::event::EventKind;
 use changeover_model::target::ClientTemplate;
 use changeover_runtime::InstanceSpec;
 use std::net::SocketAddr;
@@ -15,24 +16,58 @@ use tokio::time::Instant;
 
 /// The clients' side of a rehearsal.
 pub(crate) struct ClientSide {
-    pub(crate) recorder: Recorder,
+    recorder: Recorder,
     pub(crate) front_door: FrontDoor,
     pub(crate) client: ClientTemplate,
-    pub(crate) operation_timeout: Duration,
-    pub(crate) probe_interval: Duration,
+    operation_timeout: Duration,
+    probe_interval: Duration,
     /// What has been written; there is nothing to observe before the load runs.
     pub(crate) keys: OnceLock<Arc<Keys>>,
-    pub(crate) observers: Mutex<Observers>,
+    observers: Mutex<Observers>,
 }
 
 /// Observers that look, and observers that were told to end but have not been waited for.
 #[derive(Default)]
-pub(crate) struct Observers {
+struct Observers {
     looking: Vec<(u64, Observer)>,
     ending: Vec<Observer>,
 }
 
 impl ClientSide {
+    /// Clients that go through this door. Direct observers, once there is something to observe, look every
+    /// `probe_interval`.
+    pub(crate) fn new(
+        recorder: Recorder,
+        front_door: FrontDoor,
+        client: ClientTemplate,
+        operation_timeout: Duration,
+        probe_interval: Duration,
+    ) -> Self {
+        ClientSide {
+            recorder,
+            front_door,
+            client,
+            operation_timeout,
+            probe_interval,
+            keys: OnceLock::new(),
+            observers: Mutex::new(Observers::default()),
+        }
+    }
+
+    /// The first events of a run: its name, and where clients connect.
+    pub(crate) fn announce(&self, run: String) {
+        let nobody = About::default();
+        let event = |kind| self.recorder.event(&nobody, kind);
+        event(EventKind::RunStarted {
+            run,
+            changeover: env!("CARGO_PKG_VERSION").to_owned(),
+            cores: std::thread::available_parallelism().map_or(1, |n| n.get()),
+        });
+        event(EventKind::FrontDoorListening {
+            addr: self.front_door.addr().to_string(),
+        });
+    }
+
     /// What to say at this address.
     pub(crate) fn target(&self, addr: SocketAddr) -> Result<SqlTarget, UrlError> {
         SqlTarget::new(&self.client, addr, self.operation_timeout)

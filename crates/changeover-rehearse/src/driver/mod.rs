@@ -241,6 +241,33 @@ impl<S: Surroundings> Driver<S> {
         Ok(new)
     }
 
+    /// One step that leaves whoever leads after it in `leader`: the new instance, also when the step failed with the
+    /// clients sent there already; else the old one. Whoever does not is gone.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Driver::upgrade`]; [`StepFailed::new`] is `None`.
+    pub async fn replace(
+        &self,
+        leader: &mut Running,
+        step: &StepPlan,
+        launch: Launch,
+    ) -> Result<(), StepFailed> {
+        match self.upgrade(step, leader, launch).await {
+            Ok(new) => {
+                *leader = new;
+                Ok(())
+            }
+            Err(mut failed) => {
+                if let Some(new) = failed.new.take() {
+                    leader.stop("step-failed", STOP_GRACE).await;
+                    *leader = new;
+                }
+                Err(failed)
+            }
+        }
+    }
+
     async fn unless_cancelled(
         &self,
         work: impl Future<Output = Result<(), Obstacle>>,
