@@ -18,6 +18,8 @@ pub enum Kind {
     Verdict,
     /// `processes.jsonl`.
     Processes,
+    /// What `changeover releases` prints.
+    Releases,
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
             Kind::History => "history",
             Kind::Verdict => "verdict",
             Kind::Processes => "processes",
+            Kind::Releases => "releases",
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod catalog;
 pub mod check;
+pub mod date;
 pub mod event;
 pub mod format;
 pub mod history;
@@ -21,6 +22,7 @@ pub mod workload;
 
 pub use catalog::{Catalog, Release};
 pub use check::{Check, Severity};
+pub use date::Date;
 pub use event::{Event, EventKind};
 pub use history::{Operation, Outcome};
 pub use plan::Plan;

@@ -1,8 +1,6 @@
 //! A target described as data: how to start it, watch it and talk to it.
 
-use crate::catalog::{Catalog, Release};
 use crate::plan::{BUDGETS, Timeout};
-use crate::version::Version;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -105,44 +103,6 @@ impl Target {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReleaseFile {
-    release: Vec<ReleaseEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReleaseEntry {
-    version: Version,
-    date: String,
-    summary: String,
-    unusable: Option<String>,
-}
-
-impl Catalog {
-    /// Reads a catalog from TOML: a list of `[[release]]` with `version`, `date`, `summary` and, if it may not be
-    /// used, `unusable` with the reason.
-    ///
-    /// # Errors
-    ///
-    /// When the text is no catalog, with the line.
-    pub fn parse(target: &str, complete: bool, text: &str) -> Result<Self, String> {
-        let file: ReleaseFile = toml::from_str(text).map_err(|e| e.to_string())?;
-        let releases = file
-            .release
-            .into_iter()
-            .map(|entry| Release {
-                version: entry.version,
-                date: entry.date,
-                summary: entry.summary,
-                unusable: entry.unusable,
-            })
-            .collect();
-        Ok(Catalog::new(target, complete, releases))
-    }
-}
-
 /// Replaces each `{name}` by its value. What is not known stays as it is.
 pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut out = String::with_capacity(template.len());
@@ -179,9 +139,6 @@ mod tests {
     fn the_built_in_reference_target_reads() {
         let target = Target::parse(include_str!("../../../targets/reference/target.toml")).unwrap();
         assert_eq!(target.target.name, "reference");
-        let releases = include_str!("../../../targets/reference/releases.toml");
-        let catalog = Catalog::parse("reference", true, releases).unwrap();
-        assert!(catalog.usable().count() >= 3);
     }
 
     #[test]

@@ -77,6 +77,14 @@ impl Version {
         }
     }
 
+    /// A release candidate of a first version, `vMAJOR.MINOR.0-rc.NUMBER`.
+    pub fn candidate(major: u64, minor: u64, number: u64) -> Self {
+        let mut candidate = Version::new(major, minor, 0);
+        candidate.semver.pre = semver::Prerelease::new(&format!("rc.{number}"))
+            .expect("a word and a number are a pre-release");
+        candidate
+    }
+
     /// The version as SemVer.
     pub fn semver(&self) -> &semver::Version {
         &self.semver

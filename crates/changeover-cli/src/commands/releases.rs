@@ -4,7 +4,8 @@ use crate::args::{Format, ReleasesArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
-use changeover_model::catalog::{Catalog, Release};
+use changeover_model::Date;
+use changeover_model::catalog::{Catalog, Release, Unusable};
 use changeover_plan::Knowledge;
 use serde::Serialize;
 
@@ -37,13 +38,15 @@ fn human(catalog: &Catalog) -> String {
             date,
             unusable,
             summary,
+            ..
         } = release;
+        let date = date.map(|d| d.to_string()).unwrap_or_default();
         let unusable = match unusable {
-            Some(reason) => format!(" (unusable: {reason})"),
+            Some(Unusable { reason, by }) => format!(" (unusable: {reason}, says {by})"),
             None => String::new(),
         };
         out.push_str(&format!(
-            "{:width$}  {date}  {summary}{unusable}\n",
+            "{:width$}  {date:10}  {summary}{unusable}\n",
             version.to_string()
         ));
     }
@@ -65,7 +68,7 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct Entry<'a> {
     version: String,
-    date: &'a str,
+    date: Option<Date>,
     summary: &'a str,
     unusable: Option<&'a str>,
 }
@@ -79,9 +82,9 @@ fn json(catalog: &Catalog) -> String {
             .iter()
             .map(|release| Entry {
                 version: release.version.to_string(),
-                date: &release.date,
+                date: release.date,
                 summary: &release.summary,
-                unusable: release.unusable.as_deref(),
+                unusable: release.unusable.as_ref().map(|u| u.reason.as_str()),
             })
             .collect(),
     };

@@ -253,7 +253,7 @@ fn an_incomplete_catalog_keeps_unknown_versions_with_a_warning() {
     assert_eq!(plan.path.len(), 3);
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("unusable"));
-    assert!(warnings[1].contains("has no version v7.0.0"));
+    assert!(warnings[1].contains("does not know v7.0.0"));
 }
 
 #[test]
