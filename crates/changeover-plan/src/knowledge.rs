@@ -1,6 +1,7 @@
 //! What is known of a target before anything starts: the built-in descriptions under `targets/`.
 
-use changeover_model::catalog::Catalog;
+use crate::newer::{self, NewerError};
+use changeover_model::catalog::{Catalog, ReleaseFacts};
 use changeover_model::nearest;
 use changeover_model::target::Target;
 use thiserror::Error;
@@ -12,6 +13,8 @@ pub struct Knowledge {
     pub target: Target,
     /// Its versions.
     pub catalog: Catalog,
+    /// What the catalog follows from.
+    facts: ReleaseFacts,
 }
 
 /// A target that nobody knows.
@@ -24,6 +27,29 @@ pub struct UnknownTarget {
     pub suggestion: String,
 }
 
+/// Why a target cannot learn from a file.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum LearnError {
+    /// All its versions are built in.
+    #[error(
+        "the catalog of target {target} is complete, so there is nothing to learn from {from}: leave out --releases"
+    )]
+    Complete {
+        /// The target.
+        target: String,
+        /// The file.
+        from: String,
+    },
+    /// The file has nothing to say.
+    #[error("{from} {error}")]
+    Unreadable {
+        /// The file.
+        from: String,
+        /// What is wrong with it.
+        error: NewerError,
+    },
+}
+
 struct BuiltIn {
     name: &'static str,
     target: &'static str,
@@ -32,12 +58,20 @@ struct BuiltIn {
     complete: bool,
 }
 
-const BUILT_IN: [BuiltIn; 1] = [BuiltIn {
-    name: "reference",
-    target: include_str!("../../../targets/reference/target.toml"),
-    releases: include_str!("../../../targets/reference/releases.toml"),
-    complete: true,
-}];
+const BUILT_IN: [BuiltIn; 2] = [
+    BuiltIn {
+        name: "reference",
+        target: include_str!("../../../targets/reference/target.toml"),
+        releases: include_str!("../../../targets/reference/releases.toml"),
+        complete: true,
+    },
+    BuiltIn {
+        name: "materialize",
+        target: include_str!("../../../targets/materialize/target.toml"),
+        releases: include_str!("../../../targets/materialize/releases.toml"),
+        complete: false,
+    },
+];
 
 impl Knowledge {
     /// The names of the built-in targets.
@@ -59,11 +93,35 @@ impl Knowledge {
                 suggestion: nearest::suggestion(name, Self::targets()),
             })?;
         let sound = "built-in files are read by a test";
+        let facts = ReleaseFacts::parse(built_in.releases).expect(sound);
         Ok(Knowledge {
             target: Target::parse(built_in.target).expect(sound),
-            catalog: Catalog::parse(built_in.name, built_in.complete, built_in.releases)
-                .expect(sound),
+            catalog: facts.catalog(built_in.name, built_in.complete),
+            facts,
         })
+    }
+
+    /// Learns what was published since, from a text that [`newer::read`] understands and that came from `from`. Returns
+    /// a warning if parts of it are no release.
+    ///
+    /// # Errors
+    ///
+    /// When the catalog is complete, or the text names no release.
+    pub fn learn(&mut self, text: &str, from: &str) -> Result<Option<String>, LearnError> {
+        let target = self.catalog.target();
+        if self.catalog.is_complete() {
+            return Err(LearnError::Complete {
+                target: target.to_owned(),
+                from: from.to_owned(),
+            });
+        }
+        let (newer, warning) = newer::read(text).map_err(|error| LearnError::Unreadable {
+            from: from.to_owned(),
+            error,
+        })?;
+        self.facts.layer(&newer, from);
+        self.catalog = self.facts.catalog(target, false);
+        Ok(warning.map(|warning| format!("{from}: {warning}")))
     }
 }
 
@@ -79,6 +137,16 @@ mod tests {
             assert_eq!(known.catalog.target(), name);
             assert!(known.catalog.usable().next().is_some());
         }
+    }
+
+    #[test]
+    fn a_complete_catalog_has_nothing_to_learn() {
+        let mut known = Knowledge::of("reference").unwrap();
+        let error = known.learn("v9.0.0\n", "tags.txt").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the catalog of target reference is complete, so there is nothing to learn from tags.txt: leave out --releases"
+        );
     }
 
     #[test]

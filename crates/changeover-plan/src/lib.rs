@@ -8,6 +8,7 @@ mod by_version;
 mod draw;
 mod error;
 mod knowledge;
+pub mod newer;
 mod parameters;
 mod path;
 mod planner;
@@ -22,7 +23,7 @@ pub use draw::{
     generate_random_upgrade_path,
 };
 pub use error::PlanRequestError;
-pub use knowledge::{Knowledge, UnknownTarget};
+pub use knowledge::{Knowledge, LearnError, UnknownTarget};
 pub use parameters::{ParameterError, ParameterMode, Parameters, parse_assignment};
 pub use path::parse_versions;
 pub use planner::{plan, review};

@@ -4,6 +4,7 @@ mod bad_plans;
 mod draw;
 mod draw_properties;
 mod parameters;
+mod materialize;
 mod planning;
 mod properties;
 mod purity;
