@@ -2,6 +2,7 @@
 //! [`crate::planning`].
 
 use crate::duration;
+use changeover_model::Date;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::net::SocketAddr;
@@ -69,6 +70,14 @@ pub(crate) struct TargetOption {
     /// What is upgraded
     #[arg(long, default_value = "reference", value_name = "NAME")]
     pub(crate) target: String,
+}
+
+/// `--releases`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReleasesOption {
+    /// What was published since: a helm index.yaml, a list of image tags, or what git tag prints
+    #[arg(long, value_name = "FILE")]
+    pub(crate) releases: Option<PathBuf>,
 }
 
 /// Everything that goes into a plan.
@@ -173,6 +182,17 @@ pub(crate) struct ReleasesArgs {
     pub(crate) target: TargetOption,
 
     #[command(flatten)]
+    pub(crate) releases: ReleasesOption,
+
+    /// Only versions released since then: YYYY, YYYY-MM or YYYY-MM-DD
+    #[arg(long, value_name = "DATE", value_parser = since)]
+    pub(crate) since: Option<Date>,
+
+    /// Only versions that may be used
+    #[arg(long)]
+    pub(crate) usable: bool,
+
+    #[command(flatten)]
     pub(crate) format: FormatOption,
 }
 
@@ -229,6 +249,10 @@ impl FromStr for MetadataStore {
 fn whole_number(text: &str) -> Result<i64, String> {
     text.parse()
         .map_err(|_| "not a whole number of that size".to_owned())
+}
+
+fn since(text: &str) -> Result<Date, String> {
+    Date::first_of(text).map_err(|error| format!("no such day, give {}", error.expected))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Errors that a person sees.
 
 use crate::exit::Exit;
-use changeover_plan::{PlanRequestError, UnknownTarget};
+use changeover_plan::{LearnError, PlanRequestError, UnknownTarget};
 use std::fmt;
 
 /// An error: one sentence (what was wrong, where, what to do) and the code to exit with.
@@ -47,6 +47,12 @@ impl From<PlanRequestError> for CliError {
 
 impl From<UnknownTarget> for CliError {
     fn from(error: UnknownTarget) -> Self {
+        CliError::bad_input(error.to_string())
+    }
+}
+
+impl From<LearnError> for CliError {
+    fn from(error: LearnError) -> Self {
         CliError::bad_input(error.to_string())
     }
 }

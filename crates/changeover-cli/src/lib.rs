@@ -8,6 +8,7 @@ mod commands;
 mod duration;
 mod error;
 pub mod exit;
+mod knowledge;
 mod output;
 mod planning;
 mod run;

@@ -26,6 +26,7 @@ stories! {
     bad_arguments
     bad_versions
     releases
+    newer_releases
     completions
     doctor
     cleanup
