@@ -20,6 +20,8 @@ pub enum Kind {
     Processes,
     /// What `changeover releases` prints.
     Releases,
+    /// What `changeover route` prints.
+    Route,
 }
 
 impl Kind {
@@ -32,6 +34,7 @@ impl Kind {
             Kind::Verdict => "verdict",
             Kind::Processes => "processes",
             Kind::Releases => "releases",
+            Kind::Route => "route",
         }
     }
 

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 pub struct Target {
     /// Its name and runtime.
     pub target: TargetHead,
-    /// How an instance is started.
+    /// How an instance is started; nothing for a target that this build can plan for and not start.
+    #[serde(default)]
     pub instance: InstanceTemplate,
     /// How clients talk to it.
     pub client: ClientTemplate,
@@ -30,10 +31,14 @@ pub struct TargetHead {
     pub name: String,
     /// The runtime it runs on by default.
     pub runtime: String,
+    /// Where its images are, without a tag; `None` for a target without images.
+    pub image: Option<String>,
+    /// The kind of metadata store that its generations share by default.
+    pub metadata_store: String,
 }
 
 /// `[instance]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InstanceTemplate {
     /// Program and arguments, with placeholders. No shell.

@@ -1,12 +1,16 @@
 //! Why a request gives no plan.
 
+use crate::draw::DrawError;
+use crate::parameters::ParameterError;
+use crate::request::Strategy;
+use crate::rules::RulesError;
 use changeover_model::catalog::CatalogError;
 use changeover_model::plan::PlanError;
-use changeover_model::version::{PathVersion, VersionError};
+use changeover_model::version::{PathVersion, Version, VersionError};
 use thiserror::Error;
 
 /// Why a request gives no plan: what was asked for, what is wrong with it, what would do.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Error)]
 pub enum PlanRequestError {
     /// The list of versions is empty.
     #[error(
@@ -35,47 +39,90 @@ pub enum PlanRequestError {
     /// A version that the catalog refuses.
     #[error(transparent)]
     Refused(#[from] CatalogError),
-    /// A version twice.
-    #[error(
-        "version {version} is on the upgrade path twice (places {first} and {second}): each version may appear once"
-    )]
-    Repeated {
+    /// A hop that is not legal.
+    #[error("{what}: {advice}")]
+    IllegalHop {
+        /// Which, and why, as a sentence without a full stop.
+        what: String,
+        /// What would do.
+        advice: String,
+    },
+    /// A route to a version that nobody should run.
+    #[error("{version} is unusable ({why}): no route leads there, go to {suggestion} instead")]
+    UnusableStop {
+        /// The version.
+        version: Version,
+        /// Why, and who says so.
+        why: String,
+        /// The oldest usable version after it.
+        suggestion: PathVersion,
+    },
+    /// A route that is none.
+    #[error("{version} is both ends of the route: give two versions, the older one first")]
+    SameEnds {
         /// The version.
         version: PathVersion,
-        /// Where it is first, counted from 1.
-        first: usize,
-        /// Where it is again, counted from 1.
-        second: usize,
     },
-    /// A hop to an older version.
+    /// `current` described by itself.
     #[error(
-        "{to} is older than {from}, which stands before it on the upgrade path: an upgrade goes forward only, so list the versions oldest first"
+        "--current-version says which version current is, and cannot be current itself: give a version such as v26.24.0"
     )]
-    Backward {
-        /// The version that would lead before.
-        from: PathVersion,
-        /// The older version after it.
-        to: PathVersion,
+    CurrentIsCurrent,
+    /// The strategy `route` without its ends.
+    #[error("strategy route needs both ends: give them with --from and --to")]
+    NoEnds,
+    /// A route through given versions.
+    #[error("--from and --to find the path between two versions: leave out --versions")]
+    EndsAndVersions,
+    /// An option that this strategy would ignore.
+    #[error(
+        "{option} belongs to strategy {belongs_to}, and this is {strategy}: leave it out, or give --strategy {belongs_to}"
+    )]
+    Stranger {
+        /// The option.
+        option: &'static str,
+        /// The strategy that goes by it.
+        belongs_to: Strategy,
+        /// The strategy of the request.
+        strategy: Strategy,
     },
-    /// A strategy nobody knows.
-    #[error("unknown strategy {name:?}: {suggestion}")]
-    UnknownStrategy {
-        /// What was asked for.
-        name: String,
-        /// What would do.
-        suggestion: String,
+    /// Anchors with Python's generator.
+    #[error(
+        "--first and --last cannot be had with --rng python, because no Python run draws with them: leave them out, or use --rng chacha"
+    )]
+    PythonKnowsNoAnchors,
+    /// A random path that cannot be drawn.
+    #[error(transparent)]
+    Draw(#[from] DrawError),
+    /// Rule sets that cannot be asked.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// System parameters that cannot be given.
+    #[error(transparent)]
+    Parameters(#[from] ParameterError),
+    /// Something that only other targets have.
+    #[error("target {target} has no {what}: leave out {option}")]
+    NotOfThisTarget {
+        /// The target.
+        target: String,
+        /// What it has not.
+        what: &'static str,
+        /// The option that asks for it.
+        option: &'static str,
     },
-    /// A runtime nobody knows.
-    #[error("unknown runtime {name:?}: {suggestion}")]
-    UnknownRuntime {
-        /// What was asked for.
-        name: String,
-        /// What would do.
-        suggestion: String,
+    /// Where no image can be.
+    #[error(
+        "{repository:?} is no image repository: give a name without a tag, such as ghcr.io/materializeinc/materialize/materialized"
+    )]
+    ImageRepository {
+        /// What was given.
+        repository: String,
     },
-    /// A metadata store nobody knows.
-    #[error("unknown metadata store {name:?}: {suggestion}")]
-    UnknownMetadataStore {
+    /// A strategy, a generator or the like that nobody knows.
+    #[error("unknown {what} {name:?}: {suggestion}")]
+    UnknownName {
+        /// What it should be.
+        what: &'static str,
         /// What was asked for.
         name: String,
         /// What would do.

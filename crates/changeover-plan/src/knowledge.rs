@@ -1,6 +1,8 @@
 //! What is known of a target before anything starts: the built-in descriptions under `targets/`.
 
 use crate::newer::{self, NewerError};
+use crate::parameters::Parameters;
+use crate::rules::Rules;
 use changeover_model::catalog::{Catalog, ReleaseFacts};
 use changeover_model::nearest;
 use changeover_model::target::Target;
@@ -15,6 +17,10 @@ pub struct Knowledge {
     pub catalog: Catalog,
     /// What the catalog follows from.
     facts: ReleaseFacts,
+    /// Who says which versions may be upgraded to which.
+    pub rules: Rules,
+    /// Its system parameters, if it has any.
+    pub parameters: Option<Parameters>,
 }
 
 /// A target that nobody knows.
@@ -54,6 +60,8 @@ struct BuiltIn {
     name: &'static str,
     target: &'static str,
     releases: &'static str,
+    rules: &'static str,
+    parameters: Option<&'static str>,
     /// Whether a version that is not listed does not exist.
     complete: bool,
 }
@@ -63,12 +71,18 @@ const BUILT_IN: [BuiltIn; 2] = [
         name: "reference",
         target: include_str!("../../../targets/reference/target.toml"),
         releases: include_str!("../../../targets/reference/releases.toml"),
+        rules: include_str!("../../../targets/reference/rules.toml"),
+        parameters: None,
         complete: true,
     },
     BuiltIn {
         name: "materialize",
         target: include_str!("../../../targets/materialize/target.toml"),
         releases: include_str!("../../../targets/materialize/releases.toml"),
+        rules: include_str!("../../../targets/materialize/rules.toml"),
+        parameters: Some(include_str!(
+            "../../../targets/materialize/system-parameters.toml"
+        )),
         complete: false,
     },
 ];
@@ -98,6 +112,10 @@ impl Knowledge {
             target: Target::parse(built_in.target).expect(sound),
             catalog: facts.catalog(built_in.name, built_in.complete),
             facts,
+            rules: Rules::parse(built_in.rules).expect(sound),
+            parameters: built_in
+                .parameters
+                .map(|text| Parameters::parse(text).expect(sound)),
         })
     }
 
@@ -136,6 +154,7 @@ mod tests {
             assert_eq!(known.target.target.name, name);
             assert_eq!(known.catalog.target(), name);
             assert!(known.catalog.usable().next().is_some());
+            assert!(!known.rules.defaults().is_empty());
         }
     }
 

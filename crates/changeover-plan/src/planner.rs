@@ -1,85 +1,147 @@
 //! From a request to a plan.
 
 use crate::error::PlanRequestError;
+use crate::knowledge::Knowledge;
+use crate::legality::{self, Illegal};
+use crate::parameters::ParameterMode;
 use crate::path;
-use crate::request::Request;
+use crate::request::{Generator, ParameterRequest, Request};
+use crate::route::Router;
 use crate::seed::{DEFAULT_SEED, Seed};
-use changeover_model::catalog::Catalog;
+use crate::services::generate_upgrade_args;
 use changeover_model::format::Kind;
 use changeover_model::nearest;
 use changeover_model::plan::{
-    BUDGETS, MAX_CLIENTS, MAX_PROBE_INTERVAL_MS, MAX_RATE, MAX_TIMEOUT_MS, Plan, PlanError,
-    StepPlan, Timeout, WorkloadPlan,
+    BUDGETS, MAX_CLIENTS, MAX_PROBE_INTERVAL_MS, MAX_RATE, MAX_TIMEOUT_MS, Plan, StepPlan, Timeout,
+    WorkloadPlan,
 };
 use changeover_model::service::ServiceArgs;
-use changeover_model::target::Target;
+use changeover_model::target::{Target, TargetHead};
 use changeover_model::version::PathVersion;
 use std::collections::BTreeMap;
 
 /// The runtimes a plan can name.
-const RUNTIMES: [&str; 1] = ["process"];
+const RUNTIMES: [&str; 2] = ["process", "docker"];
 
 /// The kinds of metadata store a plan can name.
-const METADATA_STORES: [&str; 1] = ["sqlite"];
-
-/// The slots, used in turn.
-const SLOTS: [&str; 2] = ["mz_1", "mz_2"];
+const METADATA_STORES: [&str; 2] = ["sqlite", "postgres"];
 
 /// Plans a rehearsal.
 ///
-/// Returns the plan, which is valid, and warnings, a sentence each. A path of one version gives a plan without steps.
+/// Returns the plan, which is valid, and warnings, a sentence each; what is wrong with the path itself is in the
+/// plan's findings. A path of one version gives a plan without steps.
 ///
 /// # Errors
 ///
 /// The first thing in the request that gives no plan.
-pub fn plan(
-    request: &Request,
-    target: &Target,
-    catalog: &Catalog,
-) -> Result<(Plan, Vec<String>), PlanRequestError> {
-    let (strategy, path, warnings) = path::draw(request, catalog)?;
+pub fn plan(request: &Request, known: &Knowledge) -> Result<(Plan, Vec<String>), PlanRequestError> {
+    let head = &known.target.target;
     let seed: Seed = request.seed.as_deref().unwrap_or(DEFAULT_SEED).parse()?;
-    let runtime = request.runtime.as_deref().unwrap_or(&target.target.runtime);
-    let services = services(&path);
+    let rules = known.rules.pick(request.rules.as_deref())?;
+    let router = Router::new(&known.catalog, rules, request.current_version.clone());
+    let (path, mut warnings) = path::draw(request, &known.catalog, &router, &seed)?;
+    let illegal = Illegal::of(request);
+    let (path, findings) = legality::judge(&path, &router, illegal, request.allow_restart)?;
+    let (parameters, more) = system_parameters(request, known, &path[0], &seed)?;
+    warnings.extend(more);
+    let services = generate_upgrade_args(&path, &parameters, image_repository(request, head)?)?;
     let plan = Plan {
         format: Kind::Plan.mark(),
-        target: target.target.name.clone(),
-        runtime: known_runtime(runtime)?.to_owned(),
-        strategy: strategy.name().to_owned(),
+        target: head.name.clone(),
+        runtime: runtime(request, head)?.to_owned(),
+        strategy: request.strategy().name().to_owned(),
         seed: seed.to_string(),
-        rng: "chacha".to_owned(),
+        rng: request
+            .draw
+            .generator
+            .unwrap_or(Generator::Chacha)
+            .to_string(),
         steps: steps(&path, &services),
         path,
         services,
-        workload: workload(request, target, &seed)?,
-        timeouts_ms: timeouts(request, target)?,
-        budgets: budgets(request, target)?,
-        metadata_store: metadata_store(request)?,
+        workload: workload(request, &known.target, &seed)?,
+        timeouts_ms: timeouts(request, &known.target)?,
+        budgets: budgets(request, &known.target)?,
+        metadata_store: metadata_store(request, head)?.to_owned(),
         instance_args: request.instance_args.clone(),
-        rules: Vec::new(),
+        rules: router.rule_names(),
         faults: Vec::new(),
         abort_at: None,
         repeat: 1,
         control: false,
-        findings: Vec::new(),
+        findings,
     };
     plan.validate()?;
     Ok((plan, warnings))
 }
 
-fn services(path: &[PathVersion]) -> Vec<ServiceArgs> {
-    path.iter()
-        .zip(SLOTS.into_iter().cycle())
-        .zip(0..)
-        .map(|((_, slot), deploy_generation)| ServiceArgs {
-            name: slot.to_owned(),
-            image: None,
-            deploy_generation,
-            system_parameter_defaults: BTreeMap::new(),
-            external_metadata_store: true,
-            restart: "on-failure".to_owned(),
-        })
-        .collect()
+/// The parameters of every service: those of the first version, and what the person gave.
+fn system_parameters(
+    request: &Request,
+    known: &Knowledge,
+    first: &PathVersion,
+    seed: &Seed,
+) -> Result<(BTreeMap<String, String>, Vec<String>), PlanRequestError> {
+    let asked = &request.parameters;
+    let Some(parameters) = &known.parameters else {
+        let option = match asked {
+            ParameterRequest { mode: Some(_), .. } => "--system-parameters",
+            ParameterRequest { given, .. } if !given.is_empty() => "--system-parameter",
+            _ => return Ok(Default::default()),
+        };
+        return Err(PlanRequestError::NotOfThisTarget {
+            target: known.target.target.name.clone(),
+            what: "system parameters",
+            option,
+        });
+    };
+    let warnings = parameters.check(&asked.given, asked.allow_unknown)?;
+    let newest = || {
+        known
+            .catalog
+            .usable()
+            .last()
+            .map(|release| &release.version)
+    };
+    let version = match first {
+        PathVersion::Known(version) => Some(version),
+        PathVersion::Current => request.current_version.as_ref().or_else(newest),
+    };
+    let mut stream = seed.stream("system-parameters");
+    // The number of choices is small, and so is what is drawn below it.
+    let mut choose = |choices: usize| stream.below(choices as u64) as usize;
+    let mode = asked.mode.unwrap_or(ParameterMode::Default);
+    let mut all = version
+        .map(|version| parameters.of(version, mode, &mut choose))
+        .unwrap_or_default();
+    all.extend(asked.given.iter().cloned());
+    Ok((all, warnings))
+}
+
+fn image_repository<'a>(
+    request: &'a Request,
+    head: &'a TargetHead,
+) -> Result<Option<&'a str>, PlanRequestError> {
+    match (&request.image_repository, &head.image) {
+        (None, images) => Ok(images.as_deref()),
+        (Some(_), None) => Err(PlanRequestError::NotOfThisTarget {
+            target: head.name.clone(),
+            what: "images",
+            option: "--image-repository",
+        }),
+        // A tag of its own, or white space, would make another image of it without a word.
+        (Some(repository), Some(_)) if is_repository(repository) => Ok(Some(repository)),
+        (Some(repository), Some(_)) => Err(PlanRequestError::ImageRepository {
+            repository: repository.clone(),
+        }),
+    }
+}
+
+/// Whether a tag can follow: `host:port/path` may hold a colon, the last part of the path may not.
+fn is_repository(text: &str) -> bool {
+    let last = text.rsplit('/').next().unwrap_or_default();
+    let tame = |c: char| c.is_ascii_alphanumeric() || "._-:/".contains(c);
+    !last.is_empty() && !last.contains(':') && text.chars().all(tame)
 }
 
 fn steps(path: &[PathVersion], services: &[ServiceArgs]) -> Vec<StepPlan> {
@@ -188,79 +250,45 @@ fn budgets(request: &Request, target: &Target) -> Result<BTreeMap<String, f64>, 
     Ok(budgets)
 }
 
-fn metadata_store(request: &Request) -> Result<String, PlanRequestError> {
-    known_metadata_store(request.metadata_store.as_deref().unwrap_or("sqlite")).map(str::to_owned)
+fn metadata_store(request: &Request, head: &TargetHead) -> Result<&'static str, PlanRequestError> {
+    known_metadata_store(
+        request
+            .metadata_store
+            .as_deref()
+            .unwrap_or(&head.metadata_store),
+    )
 }
 
-fn known_metadata_store(name: &str) -> Result<&'static str, PlanRequestError> {
+pub(crate) fn known_metadata_store(name: &str) -> Result<&'static str, PlanRequestError> {
     METADATA_STORES
         .into_iter()
         .find(|known| *known == name)
-        .ok_or_else(|| PlanRequestError::UnknownMetadataStore {
+        .ok_or_else(|| PlanRequestError::UnknownName {
+            what: "metadata store",
             name: name.to_owned(),
             suggestion: nearest::suggestion(name, METADATA_STORES),
         })
 }
 
-fn known_runtime(name: &str) -> Result<&'static str, PlanRequestError> {
+fn runtime(request: &Request, head: &TargetHead) -> Result<&'static str, PlanRequestError> {
+    let runtime = known_runtime(request.runtime.as_deref().unwrap_or(&head.runtime))?;
+    if runtime == "docker" && head.image.is_none() {
+        return Err(PlanRequestError::NotOfThisTarget {
+            target: head.name.clone(),
+            what: "images to run on docker",
+            option: "--runtime",
+        });
+    }
+    Ok(runtime)
+}
+
+pub(crate) fn known_runtime(name: &str) -> Result<&'static str, PlanRequestError> {
     RUNTIMES
         .into_iter()
         .find(|known| *known == name)
-        .ok_or_else(|| PlanRequestError::UnknownRuntime {
+        .ok_or_else(|| PlanRequestError::UnknownName {
+            what: "runtime",
             name: name.to_owned(),
             suggestion: nearest::suggestion(name, RUNTIMES),
         })
-}
-
-/// Reviews a plan that was read: whoever edited it may have asked for what [`plan`](plan()) would have refused.
-///
-/// Returns warnings, a sentence each.
-///
-/// # Errors
-///
-/// The first thing that this build cannot run.
-pub fn review(plan: &Plan, catalog: &Catalog) -> Result<Vec<String>, PlanRequestError> {
-    plan.validate()?;
-    known_runtime(&plan.runtime)?;
-    known_metadata_store(&plan.metadata_store)?;
-    obeyed(plan)?;
-    path::admit(&plan.path, catalog)
-}
-
-/// Refuses what a plan may say in general and nobody would obey: silence would be a lie.
-fn obeyed(plan: &Plan) -> Result<(), PlanError> {
-    let refuse = |at: String, problem: &str| {
-        Err(PlanError {
-            at,
-            problem: problem.to_owned(),
-        })
-    };
-    for (index, service) in plan.services.iter().enumerate() {
-        let at = |field: &str| format!("services[{index}].{field}");
-        if service.image.is_some() {
-            return refuse(
-                at("image"),
-                "target reference has no images; set it to null",
-            );
-        }
-        if !service.system_parameter_defaults.is_empty() {
-            return refuse(
-                at("system_parameter_defaults"),
-                "target reference has no system parameters; set it to {}",
-            );
-        }
-        if !service.external_metadata_store {
-            return refuse(
-                at("external_metadata_store"),
-                "is false; generations that share no store cannot hand over, set it to true",
-            );
-        }
-        if service.restart != "on-failure" {
-            return refuse(
-                at("restart"),
-                "a process that asks to be restarted is restarted; set it to \"on-failure\"",
-            );
-        }
-    }
-    Ok(())
 }

@@ -1,55 +1,76 @@
 //! What a person asks a plan for.
 
 use crate::error::PlanRequestError;
+use crate::parameters::ParameterMode;
 use changeover_model::nearest;
-use changeover_model::version::PathVersion;
+use changeover_model::version::{PathVersion, Version};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// How the upgrade path is drawn from its candidates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strategy {
-    /// Every candidate, in order.
-    Linear,
-    /// The first candidate, then the last.
-    Direct,
-    /// Exactly the versions that were given.
-    Versions,
-}
-
-impl Strategy {
-    /// All strategies, in the order messages list them.
-    pub const ALL: [Strategy; 3] = [Strategy::Linear, Strategy::Direct, Strategy::Versions];
-
-    /// The stable word, as plans and options write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Strategy::Linear => "linear",
-            Strategy::Direct => "direct",
-            Strategy::Versions => "versions",
+macro_rules! named {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $($(#[$variant_doc:meta])* $variant:ident $name:literal)*) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $type {
+            $($(#[$variant_doc])* $variant,)*
         }
-    }
+
+        impl $type {
+            /// All of them, in the order messages list them.
+            pub const ALL: &'static [$type] = &[$($type::$variant,)*];
+
+            /// The stable word, as plans and options write it.
+            pub fn name(self) -> &'static str {
+                match self { $($type::$variant => $name,)* }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = PlanRequestError;
+
+            fn from_str(word: &str) -> Result<Self, PlanRequestError> {
+                let known = Self::ALL.iter().copied();
+                known.clone().find(|one| one.name() == word).ok_or_else(|| {
+                    PlanRequestError::UnknownName {
+                        what: $what,
+                        name: word.to_owned(),
+                        suggestion: nearest::suggestion(word, known.map(Self::name)),
+                    }
+                })
+            }
+        }
+    };
 }
 
-impl fmt::Display for Strategy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+named! {
+    /// How the upgrade path is made from its candidates.
+    Strategy, "strategy",
+    /// Every candidate, in order.
+    Linear "linear"
+    /// The first candidate, then the last.
+    Direct "direct"
+    /// Exactly the versions that were given.
+    Versions "versions"
+    /// Some of the candidates, drawn from the seed.
+    Random "random"
+    /// The shortest legal way from one version to another.
+    Route "route"
 }
 
-impl FromStr for Strategy {
-    type Err = PlanRequestError;
-
-    fn from_str(word: &str) -> Result<Self, PlanRequestError> {
-        Self::ALL
-            .into_iter()
-            .find(|strategy| strategy.name() == word)
-            .ok_or_else(|| PlanRequestError::UnknownStrategy {
-                name: word.to_owned(),
-                suggestion: nearest::suggestion(word, Self::ALL.map(Strategy::name)),
-            })
-    }
+named! {
+    /// The generator behind a random path.
+    Generator, "random number generator",
+    /// ChaCha, with a stream for each kind of decision.
+    Chacha "chacha"
+    /// Python's own, so that the path of a Python run can be had again.
+    Python "python"
 }
 
 /// A request for a plan: the path, and what shall differ from the target's defaults.
@@ -58,12 +79,32 @@ impl FromStr for Strategy {
 /// may ask for 0 or for less, and deserves a sentence about it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
-    /// How the path is drawn; without it [`Strategy::Versions`] if there are versions, else [`Strategy::Linear`].
+    /// How the path is made; without it [`Strategy::Route`] if there are ends, [`Strategy::Versions`] if there are
+    /// versions, else [`Strategy::Linear`].
     pub strategy: Option<Strategy>,
-    /// The candidates; without them every usable release, oldest first, then the current version.
+    /// The candidates; without them what the target's paths are drawn from, oldest first, and except for
+    /// [`Strategy::Random`] the current version after it.
     pub versions: Option<Vec<PathVersion>>,
+    /// The ends of [`Strategy::Route`].
+    pub ends: Option<(PathVersion, PathVersion)>,
+    /// What [`Strategy::Random`] goes by.
+    pub draw: DrawRequest,
+    /// Versions that follow on the path, whatever it is.
+    pub then: Vec<PathVersion>,
     /// The seed of everything random, an integer or `str:TEXT`; [`DEFAULT_SEED`](crate::DEFAULT_SEED) without it.
     pub seed: Option<String>,
+    /// The rule sets that must allow each hop.
+    pub rules: Option<Vec<String>>,
+    /// Whether an illegal hop is a finding of the plan, instead of no plan.
+    pub allow_illegal: bool,
+    /// Whether a version may follow itself on the path: a restart.
+    pub allow_restart: bool,
+    /// System parameters.
+    pub parameters: ParameterRequest,
+    /// What `current` is, for rule sets and system parameters; the newest usable version without it.
+    pub current_version: Option<Version>,
+    /// Where images are, such as `materialize/materialized`.
+    pub image_repository: Option<String>,
     /// The runtime's name.
     pub runtime: Option<String>,
     /// Workload operations a second, at least 1.
@@ -81,4 +122,46 @@ pub struct Request {
     pub metadata_store: Option<String>,
     /// Arguments that every instance gets besides its own.
     pub instance_args: Vec<String>,
+}
+
+/// How a random path is drawn. With another strategy than [`Strategy::Random`] all of it must be absent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DrawRequest {
+    /// The generator; [`Generator::Chacha`] without it.
+    pub generator: Option<Generator>,
+    /// The probability that a candidate is kept: above 0, at most 1; one half without it.
+    pub probability: Option<f64>,
+    /// The most versions drawn, at least 1; no limit without it.
+    pub max_versions: Option<i64>,
+    /// The version that the draw begins with.
+    pub first: Option<PathVersion>,
+    /// The version that the draw ends with.
+    pub last: Option<PathVersion>,
+}
+
+/// The system parameters that a person asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ParameterRequest {
+    /// Which of the target's own; [`ParameterMode::Default`] without it.
+    pub mode: Option<ParameterMode>,
+    /// Names and values that win over the target's.
+    pub given: Vec<(String, String)>,
+    /// Whether a name that the target does not know is a warning, instead of no plan.
+    pub allow_unknown: bool,
+}
+
+impl Request {
+    /// The strategy, said or not.
+    pub(crate) fn strategy(&self) -> Strategy {
+        self.strategy.unwrap_or(match (&self.ends, &self.versions) {
+            (Some(_), _) => Strategy::Route,
+            (None, Some(_)) => Strategy::Versions,
+            (None, None) => Strategy::Linear,
+        })
+    }
+
+    /// Whether the plan depends on its seed in more than what clients write. Who then gives none wants a new one.
+    pub fn draws(&self) -> bool {
+        self.strategy() == Strategy::Random || self.parameters.mode == Some(ParameterMode::Random)
+    }
 }

@@ -13,9 +13,13 @@ pub fn render(plan: &Plan) -> String {
         path.join(" → ")
     );
     let workload = &plan.workload;
-    let header = [
+    let rng = match plan.rng.as_str() {
+        "chacha" => String::new(),
+        other => format!(" of {other}"),
+    };
+    let mut header = vec![
         format!(
-            "strategy {}, seed {}, metadata store {}",
+            "strategy {}, seed {}{rng}, metadata store {}",
             plan.strategy, plan.seed, plan.metadata_store
         ),
         format!(
@@ -26,6 +30,21 @@ pub fn render(plan: &Plan) -> String {
         ),
         format!("budgets: {}", budgets(plan)),
     ];
+    if !plan.rules.is_empty() {
+        header.push(format!("rules: {}", plan.rules.join(", ")));
+    }
+    let parameters = plan.services[0].system_parameter_defaults.len();
+    if parameters > 0 {
+        header.push(format!(
+            "every service with {}, by the first version",
+            counted(parameters as u64, "system parameter")
+        ));
+    }
+    header.extend(
+        plan.findings
+            .iter()
+            .map(|finding| format!("{}: {}", finding.check, finding.message)),
+    );
     for line in header {
         out.push_str(&format!("  {line}\n"));
     }

@@ -1,12 +1,13 @@
 //! Plan files that must be refused, each for the right reason.
 
-use crate::{catalog, target};
+use crate::known;
+use changeover_model::check::Check;
 use changeover_model::plan::{Plan, PlanError};
 use changeover_plan::{Request, plan, review};
 use serde_json::{Value, json};
 
 fn sound() -> Value {
-    let (plan, _) = plan(&Request::default(), &target(), &catalog()).unwrap();
+    let (plan, _) = plan(&Request::default(), &known()).unwrap();
     serde_json::from_str(&plan.to_json()).unwrap()
 }
 
@@ -119,8 +120,8 @@ fn a_plan_that_planning_would_have_refused_is_refused_when_it_is_read() {
     let reviewed = |change: &dyn Fn(&mut Value)| {
         let mut value = sound();
         change(&mut value);
-        let plan = Plan::parse(&value.to_string()).unwrap();
-        review(&plan, &catalog()).map_err(|e| e.to_string())
+        let mut plan = Plan::parse(&value.to_string()).unwrap();
+        review(&mut plan, &known(), false).map_err(|e| e.to_string())
     };
     assert_eq!(reviewed(&|_| {}), Ok(Vec::new()));
     let runtime = reviewed(&|plan| plan["runtime"] = json!("teapot"));
@@ -140,4 +141,30 @@ fn a_plan_that_planning_would_have_refused_is_refused_when_it_is_read() {
         plan["steps"][0]["from"] = json!("v0.0.9");
     });
     assert!(unknown.unwrap_err().contains("has no version v0.0.9"));
+}
+
+#[test]
+fn an_illegal_hop_of_a_plan_that_was_read_must_be_owned_up_to() {
+    let mut value = sound();
+    value["path"] = json!(["v0.2.0", "v0.1.0", null]);
+    value["services"].as_array_mut().unwrap().pop();
+    value["steps"].as_array_mut().unwrap().pop();
+    for (step, from, to) in [(0, "v0.2.0", json!("v0.1.0")), (1, "v0.1.0", json!(null))] {
+        value["steps"][step]["from"] = json!(from);
+        value["steps"][step]["to"] = to;
+    }
+    let read = || Plan::parse(&value.to_string()).unwrap();
+    let error = review(&mut read(), &known(), false).unwrap_err();
+    assert!(error.to_string().starts_with("v0.1.0 is older than v0.2.0"));
+
+    let mut plan = read();
+    review(&mut plan, &known(), true).unwrap();
+    let [finding] = plan.findings.as_slice() else {
+        panic!("{:?}", plan.findings);
+    };
+    assert_eq!((finding.check, finding.step), (Check::IllegalHop, Some(1)));
+    // Now it says so itself, once.
+    let mut again = Plan::parse(&plan.to_json()).unwrap();
+    review(&mut again, &known(), false).unwrap();
+    assert_eq!(again, plan);
 }

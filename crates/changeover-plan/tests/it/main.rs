@@ -3,27 +3,27 @@
 mod bad_plans;
 mod draw;
 mod draw_properties;
-mod parameters;
+mod drawn_plans;
 mod materialize;
+mod parameters;
 mod planning;
 mod properties;
 mod purity;
 mod python;
+mod routes;
+mod rules;
 mod stream;
 mod tree;
 
 use changeover_model::catalog::Catalog;
-use changeover_model::target::Target;
 use changeover_model::version::PathVersion;
-use changeover_plan::{Request, plan};
+use changeover_plan::{Knowledge, Request, plan};
 
-fn target() -> Target {
-    Target::parse(include_str!("../../../../targets/reference/target.toml")).unwrap()
-}
-
-/// A catalog of its own, so that a new release of the reference database changes no test here.
-fn catalog() -> Catalog {
+/// What is known of the reference target, with a catalog of its own, so that a new release of the reference database
+/// changes no test here.
+fn known() -> Knowledge {
     let text = r#"
+        as_of = "2026-03-31"
         release = [
             { version = "v0.1.0", date = "2026-01-01", summary = "" },
             { version = "v0.2.0", date = "2026-02-01", summary = "" },
@@ -31,7 +31,13 @@ fn catalog() -> Catalog {
             { version = "v0.3.0", date = "2026-03-01", summary = "" },
         ]
     "#;
-    Catalog::parse("reference", true, text).unwrap()
+    known_with(Catalog::parse("reference", true, text).unwrap())
+}
+
+fn known_with(catalog: Catalog) -> Knowledge {
+    let mut known = Knowledge::of("reference").unwrap();
+    known.catalog = catalog;
+    known
 }
 
 fn versions(list: &[&str]) -> Option<Vec<PathVersion>> {
@@ -40,7 +46,7 @@ fn versions(list: &[&str]) -> Option<Vec<PathVersion>> {
 
 /// The plan's path, or the refusal.
 fn path(request: &Request) -> Result<Vec<String>, String> {
-    match plan(request, &target(), &catalog()) {
+    match plan(request, &known()) {
         Ok((plan, _)) => Ok(plan.path.iter().map(PathVersion::to_string).collect()),
         Err(error) => Err(error.to_string()),
     }

@@ -1,6 +1,6 @@
 //! What a request gives, and what it is refused for.
 
-use crate::{catalog, path, target, versions};
+use crate::{known, known_with, path, versions};
 use changeover_model::catalog::Catalog;
 use changeover_plan::{Request, Strategy, parse_versions, plan};
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ fn given_versions_are_the_path() {
         versions: versions(&["v0.1.0", "v0.3.0", "current"]),
         ..Request::default()
     };
-    let (plan, warnings) = plan(&request, &target(), &catalog()).unwrap();
+    let (plan, warnings) = plan(&request, &known()).unwrap();
     assert_eq!(plan.strategy, "versions");
     assert_eq!(plan.path.len(), 3);
     assert!(warnings.is_empty());
@@ -47,7 +47,7 @@ fn given_versions_are_the_path() {
 
 #[test]
 fn slots_alternate_and_generations_count_from_zero() {
-    let (plan, _) = plan(&Request::default(), &target(), &catalog()).unwrap();
+    let (plan, _) = plan(&Request::default(), &known()).unwrap();
     let services: Vec<_> = plan
         .services
         .iter()
@@ -77,7 +77,7 @@ fn a_path_of_one_version_has_no_steps() {
         versions: versions(&["current"]),
         ..Request::default()
     };
-    let (plan, _) = plan(&request, &target(), &catalog()).unwrap();
+    let (plan, _) = plan(&request, &known()).unwrap();
     assert_eq!(plan.services.len(), 1);
     assert!(plan.steps.is_empty());
 }
@@ -94,7 +94,7 @@ fn overrides_win_over_the_target() {
         instance_args: vec!["--planted-bug".into(), "{slot}".into()],
         ..Request::default()
     };
-    let (plan, _) = plan(&request, &target(), &catalog()).unwrap();
+    let (plan, _) = plan(&request, &known()).unwrap();
     assert_eq!(plan.seed, "42");
     let workload = &plan.workload;
     assert_eq!(
@@ -104,11 +104,14 @@ fn overrides_win_over_the_target() {
     assert_eq!(plan.budgets["read-gap"], 250.0);
     assert_eq!(
         plan.budgets["write-gap"],
-        target().budgets["write-gap"],
+        known().target.budgets["write-gap"],
         "the others stay"
     );
     assert_eq!(plan.timeouts_ms["boot"], 77);
-    assert_eq!(plan.timeouts_ms["retire"], target().timeouts_ms["retire"]);
+    assert_eq!(
+        plan.timeouts_ms["retire"],
+        known().target.timeouts_ms["retire"]
+    );
     assert_eq!(plan.instance_args, ["--planted-bug", "{slot}"]);
 }
 
@@ -119,7 +122,7 @@ fn the_workload_has_a_seed_of_its_own() {
             seed: Some(seed.into()),
             ..Request::default()
         };
-        let (plan, _) = plan(&request, &target(), &catalog()).unwrap();
+        let (plan, _) = plan(&request, &known()).unwrap();
         plan.workload.seed
     };
     assert_ne!(seed_of("1"), "1");
@@ -230,7 +233,11 @@ fn versions_that_lead_nowhere_are_refused() {
     assert!(with(&["v0.2.1"]).contains("is unusable (loses writes)"));
     assert_eq!(
         with(&["v0.1.0", "v0.2.0", "v0.1.0"]),
-        "version v0.1.0 is on the upgrade path twice (places 1 and 3): each version may appear once"
+        "v0.1.0 is older than v0.2.0, which stands before it on the upgrade path: an upgrade goes forward only, so list the versions oldest first, or give --allow-illegal to rehearse it all the same"
+    );
+    assert_eq!(
+        with(&["v0.1.0", "v0.1.0"]),
+        "v0.1.0 follows itself on the upgrade path (places 1 and 2): name it once, or give --allow-restart to rehearse a restart"
     );
     assert!(with(&["v0.2.0", "v0.1.0"]).starts_with("v0.1.0 is older than v0.2.0"));
     assert!(with(&["current", "v0.1.0"]).starts_with("v0.1.0 is older than current"));
@@ -244,12 +251,12 @@ fn versions_that_lead_nowhere_are_refused() {
 
 #[test]
 fn an_incomplete_catalog_keeps_unknown_versions_with_a_warning() {
-    let catalog = Catalog::new("reference", false, catalog().releases().to_vec());
+    let catalog = Catalog::new("reference", false, known().catalog.releases().to_vec());
     let request = Request {
         versions: versions(&["v0.2.1", "v7.0.0", "current"]),
         ..Request::default()
     };
-    let (plan, warnings) = plan(&request, &target(), &catalog).unwrap();
+    let (plan, warnings) = plan(&request, &known_with(catalog)).unwrap();
     assert_eq!(plan.path.len(), 3);
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("unusable"));
@@ -258,14 +265,15 @@ fn an_incomplete_catalog_keeps_unknown_versions_with_a_warning() {
 
 #[test]
 fn a_catalog_without_a_usable_release_is_no_path() {
-    let empty = Catalog::new("reference", true, Vec::new());
-    let error = plan(&Request::default(), &target(), &empty).unwrap_err();
+    let catalog = Catalog::new("reference", true, Vec::new());
+    let empty = known_with(catalog);
+    let error = plan(&Request::default(), &empty).unwrap_err();
     assert!(error.to_string().contains("has no usable release"));
 }
 
 #[test]
 fn a_list_of_versions_is_read_with_help() {
-    let read = |list: &str| parse_versions(list, &catalog()).map_err(|e| e.to_string());
+    let read = |list: &str| parse_versions(list, &known().catalog).map_err(|e| e.to_string());
     assert_eq!(
         read("v0.1.0, current").ok(),
         versions(&["v0.1.0", "current"])

@@ -1,6 +1,6 @@
 //! What holds for every request and every text.
 
-use crate::{catalog, target};
+use crate::known;
 use changeover_model::plan::{
     BUDGETS, MAX_CLIENTS, MAX_PROBE_INTERVAL_MS, MAX_RATE, MAX_TIMEOUT_MS, Plan, Timeout,
 };
@@ -60,14 +60,13 @@ fn requests() -> impl Strategy_<Value = Request> {
                 strategy,
                 versions,
                 seed,
-                runtime: None,
                 rate,
                 clients,
                 probe_interval_ms,
                 budgets,
                 timeouts_ms,
-                metadata_store: None,
                 instance_args,
+                ..Request::default()
             }
         },
     )
@@ -79,7 +78,7 @@ use proptest::strategy::Strategy as Strategy_;
 proptest! {
     #[test]
     fn every_plan_is_valid_and_survives_its_file_byte_for_byte(request in requests()) {
-        let (made, _) = plan(&request, &target(), &catalog()).unwrap();
+        let (made, _) = plan(&request, &known()).unwrap();
         prop_assert_eq!(made.validate(), Ok(()));
         let text = made.to_json();
         let read = Plan::parse(&text).unwrap();
@@ -89,14 +88,14 @@ proptest! {
 
     #[test]
     fn planning_is_deterministic(request in requests()) {
-        let once = plan(&request, &target(), &catalog()).unwrap();
-        let again = plan(&request, &target(), &catalog()).unwrap();
+        let once = plan(&request, &known()).unwrap();
+        let again = plan(&request, &known()).unwrap();
         prop_assert_eq!(once, again);
     }
 
     #[test]
     fn the_path_is_what_the_strategy_says(request in requests()) {
-        let (made, _) = plan(&request, &target(), &catalog()).unwrap();
+        let (made, _) = plan(&request, &known()).unwrap();
         let from = request.versions.clone().unwrap_or_else(candidates);
         let ends = [from[0].clone(), from[from.len() - 1].clone()];
         match made.strategy.as_str() {
@@ -107,7 +106,7 @@ proptest! {
 
     #[test]
     fn the_tree_names_every_step_once(request in requests()) {
-        let (made, _) = plan(&request, &target(), &catalog()).unwrap();
+        let (made, _) = plan(&request, &known()).unwrap();
         let tree = changeover_plan::tree::render(&made);
         for step in &made.steps {
             let title = format!(" {}. upgrade {} → {}\n", step.number, step.from, step.to);
@@ -118,7 +117,7 @@ proptest! {
 
     #[test]
     fn a_truncated_plan_says_so(request in requests(), cut in any::<prop::sample::Index>()) {
-        let (made, _) = plan(&request, &target(), &catalog()).unwrap();
+        let (made, _) = plan(&request, &known()).unwrap();
         let text = made.to_json();
         // Without the final newline it is still whole.
         let whole = text.trim_end().len();
@@ -140,7 +139,7 @@ proptest! {
         edits in prop::collection::vec(
             (any::<prop::sample::Index>(), 0..4_usize, "[0-9a-z{}\\[\\]\",:.-]{0,3}"), 1..4),
     ) {
-        let (made, _) = plan(&Request::default(), &target(), &catalog()).unwrap();
+        let (made, _) = plan(&Request::default(), &known()).unwrap();
         let mut text = made.to_json();
         for (at, removed, inserted) in edits {
             let at = at.index(text.len());

@@ -1,11 +1,11 @@
 //! The tree, word for word. `CHANGEOVER_UPDATE=1` writes the golden files anew.
 
-use crate::{catalog, target, versions};
+use crate::{known, versions};
 use changeover_plan::{Request, plan, tree};
 use std::path::Path;
 
 fn golden(name: &str, request: &Request) {
-    let (plan, _) = plan(request, &target(), &catalog()).unwrap();
+    let (plan, _) = plan(request, &known()).unwrap();
     let tree = tree::render(&plan);
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/it/golden")
