@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// List the versions of a target.
     Releases(ReleasesArgs),
+    /// Find the shortest legal way from one version to another, and say why it is that.
+    Route(RouteArgs),
     /// Remove what a rehearsal left behind that was killed.
     Cleanup(CleanupArgs),
     /// Check what this machine offers, and say what is missing for what.
@@ -72,44 +74,151 @@ pub(crate) struct TargetOption {
     pub(crate) target: String,
 }
 
-/// `--releases`.
+/// `--target` and `--releases`.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct ReleasesOption {
+pub(crate) struct KnowledgeOptions {
+    #[command(flatten)]
+    pub(crate) target: TargetOption,
+
     /// What was published since: a helm index.yaml, a list of image tags, or what git tag prints
     #[arg(long, value_name = "FILE")]
     pub(crate) releases: Option<PathBuf>,
+}
+
+/// What hops are judged by.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LegalityOptions {
+    /// The rule sets that must allow every hop, such as documentation,operator [default: the target's]
+    #[arg(long, value_name = "LIST")]
+    pub(crate) rules: Option<String>,
+
+    /// What the version built from local source is [default: as the newest usable version]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) current_version: Option<String>,
 }
 
 /// Everything that goes into a plan.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PlanOptions {
     #[command(flatten)]
-    pub(crate) target: TargetOption,
+    pub(crate) knowledge: KnowledgeOptions,
 
     /// Take this saved plan as it is, instead of making one
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "target", "runtime", "versions", "strategy", "seed", "rate", "clients", "probe_interval",
-        "max_write_gap", "max_read_gap", "max_connect_gap", "instance_arg",
+        "max_write_gap", "max_read_gap", "max_connect_gap", "instance_arg", "from", "to", "rng", "probability",
+        "max_versions", "first", "last", "then", "rules", "allow_restart", "current_version",
+        "system_parameter", "system_parameters", "allow_unknown_parameters", "image_repository",
     ])]
     pub(crate) plan: Option<PathBuf>,
 
-    /// Where instances run [default: the target's]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) runtime: Option<String>,
+    #[command(flatten)]
+    pub(crate) path: PathOptions,
 
+    #[command(flatten)]
+    pub(crate) legality: LegalityOptions,
+
+    #[command(flatten)]
+    pub(crate) service: ServiceOptions,
+
+    #[command(flatten)]
+    pub(crate) load: LoadOptions,
+
+    /// The seed of everything random: an integer, or str:TEXT [default: 1; where a path or parameters are drawn, a new one, which is printed]
+    #[arg(long, value_name = "SEED", allow_hyphen_values = true)]
+    pub(crate) seed: Option<String>,
+}
+
+/// The upgrade path.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Upgrade path")]
+pub(crate) struct PathOptions {
     /// The upgrade path, or its candidates, oldest first: a comma-separated list such as v0.1.0,current
     #[arg(long, value_name = "LIST")]
     pub(crate) versions: Option<String>,
 
-    /// How the path is drawn: linear (every candidate), direct (first to last) or versions (exactly --versions)
-    /// [default: versions if any are given, else linear]
+    /// How the path is made: linear (every candidate), direct (first to last), versions (exactly --versions), random (some candidates) or route (--from, --to) [default: by what is given, else linear]
     #[arg(long, value_name = "NAME")]
     pub(crate) strategy: Option<String>,
 
-    /// The seed of everything random: an integer, or str:TEXT [default: 1]
-    #[arg(long, value_name = "SEED", allow_hyphen_values = true)]
-    pub(crate) seed: Option<String>,
+    /// Go by the shortest legal route from this version
+    #[arg(long, value_name = "VERSION", requires = "to")]
+    pub(crate) from: Option<String>,
 
+    /// Go by the shortest legal route to this version
+    #[arg(long, value_name = "VERSION", requires = "from")]
+    pub(crate) to: Option<String>,
+
+    /// The generator of a random path: chacha, or python for what Python's random.Random(seed) draws [default: chacha]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) rng: Option<String>,
+
+    /// The probability that a random path keeps a candidate [default: 0.5]
+    #[arg(long, value_name = "P", allow_hyphen_values = true)]
+    pub(crate) probability: Option<f64>,
+
+    /// The most versions that are drawn [default: no limit]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = whole_number)]
+    pub(crate) max_versions: Option<i64>,
+
+    /// The version that a random path begins with
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) first: Option<String>,
+
+    /// The version that a random path ends with
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) last: Option<String>,
+
+    /// Versions that follow on the path, such as current
+    #[arg(long, value_name = "LIST")]
+    pub(crate) then: Option<String>,
+
+    /// Plan an illegal hop all the same, as a finding of the plan
+    #[arg(long)]
+    pub(crate) allow_illegal: bool,
+
+    /// Let a version follow itself on the path: a restart
+    #[arg(long)]
+    pub(crate) allow_restart: bool,
+}
+
+/// What instances are started with.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Services")]
+pub(crate) struct ServiceOptions {
+    /// Where instances run [default: the target's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) runtime: Option<String>,
+
+    /// The metadata store that all generations share, such as sqlite (a new one) or sqlite:PATH [default: the target's]
+    #[arg(long, value_name = "STORE")]
+    pub(crate) metadata_store: Option<MetadataStore>,
+
+    /// Where images are, without a tag [default: the target's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) image_repository: Option<String>,
+
+    /// The system parameters of the path's first version that every service gets: minimal, default, or random (from the seed) [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) system_parameters: Option<String>,
+
+    /// A system parameter that wins over those (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", allow_hyphen_values = true)]
+    pub(crate) system_parameter: Vec<String>,
+
+    /// Give system parameters that the target is not known to have
+    #[arg(long)]
+    pub(crate) allow_unknown_parameters: bool,
+
+    /// An argument that every instance gets besides its own (repeatable)
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true, hide = true)]
+    pub(crate) instance_arg: Vec<String>,
+}
+
+/// What clients do, and what they may notice.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Load and budgets")]
+pub(crate) struct LoadOptions {
     /// Workload operations a second, over all clients [default: the target's]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = whole_number)]
     pub(crate) rate: Option<i64>,
@@ -133,14 +242,6 @@ pub(crate) struct PlanOptions {
     /// The longest gap in connecting that passes [default: the target's]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration::milliseconds)]
     pub(crate) max_connect_gap: Option<f64>,
-
-    /// The metadata store that all generations share: sqlite (a new one), or sqlite:PATH
-    #[arg(long, value_name = "STORE")]
-    pub(crate) metadata_store: Option<MetadataStore>,
-
-    /// An argument that every instance gets besides its own (repeatable)
-    #[arg(long, value_name = "ARG", allow_hyphen_values = true, hide = true)]
-    pub(crate) instance_arg: Vec<String>,
 }
 
 /// `changeover rehearse`.
@@ -161,6 +262,18 @@ pub(crate) struct RehearseArgs {
     pub(crate) format: FormatOption,
 }
 
+/// How a plan is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum PlanFormat {
+    /// A tree, for people.
+    #[default]
+    Human,
+    /// plan.json, and nothing else.
+    Json,
+    /// The services' arguments alone, as the Python module's users know them.
+    Args,
+}
+
 /// `changeover plan`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PlanArgs {
@@ -171,6 +284,28 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,
 
+    /// How the plan is printed on standard output
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: PlanFormat,
+}
+
+/// `changeover route`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RouteArgs {
+    #[command(flatten)]
+    pub(crate) knowledge: KnowledgeOptions,
+
+    /// The version that runs
+    #[arg(value_name = "FROM")]
+    pub(crate) from: String,
+
+    /// The version to get to
+    #[arg(value_name = "TO")]
+    pub(crate) to: String,
+
+    #[command(flatten)]
+    pub(crate) legality: LegalityOptions,
+
     #[command(flatten)]
     pub(crate) format: FormatOption,
 }
@@ -179,10 +314,7 @@ pub(crate) struct PlanArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ReleasesArgs {
     #[command(flatten)]
-    pub(crate) target: TargetOption,
-
-    #[command(flatten)]
-    pub(crate) releases: ReleasesOption,
+    pub(crate) knowledge: KnowledgeOptions,
 
     /// Only versions released since then: YYYY, YYYY-MM or YYYY-MM-DD
     #[arg(long, value_name = "DATE", value_parser = since)]

@@ -1,7 +1,7 @@
 //! Errors that a person sees.
 
 use crate::exit::Exit;
-use changeover_plan::{LearnError, PlanRequestError, UnknownTarget};
+use changeover_plan::{LearnError, ParameterError, PlanRequestError, UnknownTarget};
 use std::fmt;
 
 /// An error: one sentence (what was wrong, where, what to do) and the code to exit with.
@@ -41,7 +41,20 @@ impl std::error::Error for CliError {}
 
 impl From<PlanRequestError> for CliError {
     fn from(error: PlanRequestError) -> Self {
-        CliError::bad_input(error.to_string())
+        CliError {
+            message: error.to_string(),
+            code: match error {
+                // The request is sound; the rules say no to it.
+                PlanRequestError::IllegalHop { .. } => Exit::Failed,
+                _ => Exit::BadInput,
+            },
+        }
+    }
+}
+
+impl From<ParameterError> for CliError {
+    fn from(error: ParameterError) -> Self {
+        PlanRequestError::from(error).into()
     }
 }
 

@@ -1,20 +1,32 @@
-//! What is known of a target: built in, and learned from a file.
+//! What is known of a target: built in, and from a file with newer releases.
 
-use crate::args::{ReleasesOption, TargetOption};
+use crate::args::{KnowledgeOptions, LegalityOptions};
 use crate::error::CliError;
 use crate::output;
-use changeover_plan::Knowledge;
+use changeover_model::version::Version;
+use changeover_plan::{Knowledge, PlanRequestError, parse_version};
+use std::fs;
+use std::path::Path;
 
-/// What is known of the target, with the newer knowledge of `--releases`. Warnings go to standard error.
+/// What these options say is known. Warnings go to standard error.
 ///
 /// # Errors
 ///
-/// When there is no such target, or the file gives no newer knowledge.
-pub(crate) fn of(target: &TargetOption, newer: &ReleasesOption) -> Result<Knowledge, CliError> {
-    let mut known = Knowledge::of(&target.target)?;
-    if let Some(file) = &newer.releases {
+/// When there is no such target, or the file cannot be read.
+pub(crate) fn of(options: &KnowledgeOptions) -> Result<Knowledge, CliError> {
+    for_target(&options.target.target, options.releases.as_deref())
+}
+
+/// What is known of this target, with what a file adds to it. Warnings go to standard error.
+///
+/// # Errors
+///
+/// When there is no such target, or the file cannot be read.
+pub(crate) fn for_target(target: &str, releases: Option<&Path>) -> Result<Knowledge, CliError> {
+    let mut known = Knowledge::of(target)?;
+    if let Some(file) = releases {
         let shown = file.display();
-        let text = std::fs::read_to_string(file).map_err(|error| {
+        let text = fs::read_to_string(file).map_err(|error| {
             CliError::bad_input(format!(
                 "cannot read {shown}: {error}; give --releases a helm index.yaml, a list of image tags, or what git tag prints"
             ))
@@ -24,4 +36,34 @@ pub(crate) fn of(target: &TargetOption, newer: &ReleasesOption) -> Result<Knowle
         }
     }
     Ok(known)
+}
+
+/// The names in `--rules`.
+pub(crate) fn rules(options: &LegalityOptions) -> Option<Vec<String>> {
+    let list = options.rules.as_deref()?;
+    let names = list.split(',').map(str::trim);
+    Some(
+        names
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect(),
+    )
+}
+
+/// The version in `--current-version`.
+///
+/// # Errors
+///
+/// When it is none, or `current` itself.
+pub(crate) fn current_version(
+    options: &LegalityOptions,
+    known: &Knowledge,
+) -> Result<Option<Version>, CliError> {
+    let Some(text) = &options.current_version else {
+        return Ok(None);
+    };
+    match parse_version(text, &known.catalog)?.known() {
+        Some(version) => Ok(Some(version.clone())),
+        None => Err(PlanRequestError::CurrentIsCurrent.into()),
+    }
 }

@@ -41,6 +41,7 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Rehearse(args) => commands::rehearse::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Releases(args) => commands::releases::run(&args),
+        Command::Route(args) => commands::route::run(&args),
         Command::Cleanup(args) => commands::cleanup::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Completions(args) => commands::completions::run(&args),

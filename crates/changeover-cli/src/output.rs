@@ -27,6 +27,11 @@ pub(crate) fn warning(message: &str) {
     line("warning", message);
 }
 
+/// Writes something worth knowing to standard error.
+pub(crate) fn note(message: &str) {
+    line("note", message);
+}
+
 /// Writes an error to standard error.
 pub(crate) fn error(message: &str) {
     line("error", message);

@@ -1,11 +1,16 @@
 //! From what was typed to a plan: what `plan` shows and `rehearse` runs.
 
-use crate::args::{MetadataStore, PlanOptions};
+use crate::args::{LoadOptions, PlanOptions, ServiceOptions};
 use crate::error::CliError;
-use crate::output;
+use crate::{knowledge, output};
 use changeover_model::Plan;
-use changeover_plan::{Knowledge, Request, parse_versions, plan, review};
+use changeover_plan::{
+    DrawRequest, Knowledge, ParameterRequest, PlanRequestError, Request, parse_assignment,
+    parse_version, parse_versions, plan, review,
+};
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::str::FromStr;
 
 /// A plan, and the target it is for.
 #[derive(Debug, Clone)]
@@ -23,7 +28,7 @@ pub(crate) struct Planned {
 /// The first thing that gives no plan.
 pub(crate) fn plan_of(options: &PlanOptions) -> Result<Planned, CliError> {
     let (planned, warnings) = match &options.plan {
-        Some(file) => read(file, options.metadata_store.as_ref())?,
+        Some(file) => read(file, options)?,
         None => make(options)?,
     };
     for warning in &warnings {
@@ -33,55 +38,116 @@ pub(crate) fn plan_of(options: &PlanOptions) -> Result<Planned, CliError> {
 }
 
 fn make(options: &PlanOptions) -> Result<(Planned, Vec<String>), CliError> {
-    let known = Knowledge::of(&options.target.target)?;
-    let request = request(options, &known)?;
-    let (plan, warnings) = plan(&request, &known.target, &known.catalog)?;
+    let known = knowledge::of(&options.knowledge)?;
+    let mut request = request(options, &known)?;
+    if request.draws() && request.seed.is_none() {
+        let seed = fresh_seed()?;
+        output::note(&format!(
+            "the seed is {seed}; give --seed {seed} for the same plan again"
+        ));
+        request.seed = Some(seed);
+    }
+    let (plan, warnings) = plan(&request, &known)?;
     Ok((Planned { plan, known }, warnings))
 }
 
+/// A seed that nobody chose: 32 bits, short enough to be typed again.
+fn fresh_seed() -> Result<String, CliError> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        CliError::cannot_run_here(format!("cannot draw a seed: {error}; give one with --seed"))
+    })?;
+    Ok(u32::from_le_bytes(bytes).to_string())
+}
+
 fn request(options: &PlanOptions, known: &Knowledge) -> Result<Request, CliError> {
-    let versions = match &options.versions {
-        Some(list) => Some(parse_versions(list, &known.catalog)?),
-        None => None,
+    let PlanOptions {
+        path,
+        legality,
+        service,
+        load,
+        ..
+    } = options;
+    let catalog = &known.catalog;
+    let one = |text: &Option<String>| {
+        let text = text.as_ref();
+        text.map(|text| parse_version(text, catalog)).transpose()
     };
-    let strategy = match &options.strategy {
-        Some(name) => Some(name.parse()?),
-        None => None,
+    let list = |text: &Option<String>| {
+        let text = text.as_ref();
+        text.map(|text| parse_versions(text, catalog)).transpose()
     };
-    let probe_interval_ms = match options.probe_interval {
-        Some(ms) if ms.fract() != 0.0 => {
-            return Err(CliError::bad_input(format!(
-                "the probe interval is {ms} ms: give a whole number of milliseconds"
-            )));
-        }
-        // Whole and not negative; what is too large saturates, and is refused like every absurd number.
-        Some(ms) => Some(ms as u64),
-        None => None,
-    };
-    let budgets = [
+    Ok(Request {
+        strategy: named(&path.strategy)?,
+        versions: list(&path.versions)?,
+        ends: one(&path.from)?.zip(one(&path.to)?),
+        draw: DrawRequest {
+            generator: named(&path.rng)?,
+            probability: path.probability,
+            max_versions: path.max_versions,
+            first: one(&path.first)?,
+            last: one(&path.last)?,
+        },
+        then: list(&path.then)?.unwrap_or_default(),
+        seed: options.seed.clone(),
+        rules: knowledge::rules(legality),
+        allow_illegal: path.allow_illegal,
+        allow_restart: path.allow_restart,
+        parameters: parameters(service)?,
+        current_version: knowledge::current_version(legality, known)?,
+        image_repository: service.image_repository.clone(),
+        runtime: service.runtime.clone(),
+        rate: load.rate,
+        clients: load.clients,
+        probe_interval_ms: load.probe_interval.map(whole_milliseconds).transpose()?,
+        budgets: budgets(load),
+        timeouts_ms: Default::default(),
+        metadata_store: service.metadata_store.as_ref().map(|s| s.kind.clone()),
+        instance_args: service.instance_arg.clone(),
+    })
+}
+
+fn named<T: FromStr<Err = PlanRequestError>>(
+    name: &Option<String>,
+) -> Result<Option<T>, PlanRequestError> {
+    name.as_ref().map(|name| name.parse()).transpose()
+}
+
+fn parameters(options: &ServiceOptions) -> Result<ParameterRequest, PlanRequestError> {
+    let mode = options.system_parameters.as_ref();
+    let given = options.system_parameter.iter();
+    Ok(ParameterRequest {
+        mode: mode.map(|mode| mode.parse()).transpose()?,
+        given: given
+            .map(|text| parse_assignment(text))
+            .collect::<Result<_, _>>()?,
+        allow_unknown: options.allow_unknown_parameters,
+    })
+}
+
+fn whole_milliseconds(ms: f64) -> Result<u64, CliError> {
+    if ms.fract() != 0.0 {
+        return Err(CliError::bad_input(format!(
+            "the probe interval is {ms} ms: give a whole number of milliseconds"
+        )));
+    }
+    // Whole and not negative; what is too large saturates, and is refused like every absurd number.
+    Ok(ms as u64)
+}
+
+fn budgets(options: &LoadOptions) -> BTreeMap<String, f64> {
+    let limits = [
         ("write-gap", options.max_write_gap),
         ("read-gap", options.max_read_gap),
         ("connect-gap", options.max_connect_gap),
     ];
-    Ok(Request {
-        strategy,
-        versions,
-        seed: options.seed.clone(),
-        runtime: options.runtime.clone(),
-        rate: options.rate,
-        clients: options.clients,
-        probe_interval_ms,
-        budgets: budgets
-            .into_iter()
-            .filter_map(|(name, limit)| Some((name.to_owned(), limit?)))
-            .collect(),
-        timeouts_ms: Default::default(),
-        metadata_store: options.metadata_store.as_ref().map(|s| s.kind.clone()),
-        instance_args: options.instance_arg.clone(),
-    })
+    limits
+        .into_iter()
+        .filter_map(|(name, limit)| Some((name.to_owned(), limit?)))
+        .collect()
 }
 
-fn read(file: &Path, store: Option<&MetadataStore>) -> Result<(Planned, Vec<String>), CliError> {
+fn read(file: &Path, options: &PlanOptions) -> Result<(Planned, Vec<String>), CliError> {
     let shown = file.display();
     let text = std::fs::read_to_string(file).map_err(|error| {
         CliError::bad_input(format!(
@@ -89,11 +155,18 @@ fn read(file: &Path, store: Option<&MetadataStore>) -> Result<(Planned, Vec<Stri
         ))
     })?;
     let refuse = |problem: String| CliError::bad_input(format!("plan {shown}: {problem}"));
-    let plan = Plan::parse(&text).map_err(|error| refuse(error.to_string()))?;
-    let known = Knowledge::of(&plan.target).map_err(|error| refuse(error.to_string()))?;
-    let warnings = review(&plan, &known.catalog).map_err(|error| refuse(error.to_string()))?;
+    let mut plan = Plan::parse(&text).map_err(|error| refuse(error.to_string()))?;
+    let known = knowledge::for_target(&plan.target, options.knowledge.releases.as_deref())
+        .map_err(|error| refuse(error.message))?;
+    let warnings = review(&mut plan, &known, options.path.allow_illegal).map_err(|error| {
+        let CliError { message, code } = error.into();
+        CliError {
+            message: format!("plan {shown}: {message}"),
+            code,
+        }
+    })?;
     // The plan names the kind, the command line its place.
-    if let Some(store) = store
+    if let Some(store) = &options.service.metadata_store
         && store.kind != plan.metadata_store
     {
         return Err(refuse(format!(

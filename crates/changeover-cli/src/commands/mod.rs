@@ -6,3 +6,4 @@ pub(crate) mod doctor;
 pub(crate) mod plan;
 pub(crate) mod rehearse;
 pub(crate) mod releases;
+pub(crate) mod route;

@@ -1,6 +1,6 @@
 //! `changeover plan`.
 
-use crate::args::{Format, PlanArgs};
+use crate::args::{PlanArgs, PlanFormat};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::{output, planning};
@@ -19,9 +19,10 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit, CliError> {
     if let Some(file) = &args.save {
         save(file, &plan.to_json())?;
     }
-    output::print(&match args.format.format {
-        Format::Human => tree::render(&plan),
-        Format::Json => plan.to_json(),
+    output::print(&match args.format {
+        PlanFormat::Human => tree::render(&plan),
+        PlanFormat::Json => plan.to_json(),
+        PlanFormat::Args => output::json(&plan.services),
     })?;
     Ok(Exit::Passed)
 }

@@ -29,14 +29,19 @@ use tokio_util::sync::CancellationToken;
 /// When there is nothing to upgrade, or the run could not begin or be recorded.
 pub(crate) fn run(args: &RehearseArgs) -> Result<Exit, CliError> {
     let planned = planning::plan_of(&args.plan)?;
+    for finding in &planned.plan.findings {
+        output::warning(&finding.message);
+    }
     if planned.plan.steps.is_empty() {
         return Err(CliError::bad_input(format!(
             "nothing to upgrade: the path is {} alone; name at least two versions",
             planned.plan.path[0]
         )));
     }
+    startable(&planned)?;
     let store = args
         .plan
+        .service
         .metadata_store
         .as_ref()
         .map(given_store)
@@ -49,6 +54,24 @@ pub(crate) fn run(args: &RehearseArgs) -> Result<Exit, CliError> {
             CliError::cannot_run_here(format!("cannot start threads: {e}; free some memory"))
         })?;
     runtime.block_on(rehearse_here(args, planned, store))
+}
+
+/// Refuses what this build can plan and not run.
+fn startable(planned: &Planned) -> Result<(), CliError> {
+    let Planned { plan, known } = planned;
+    let lacks = match () {
+        () if known.target.instance.command.is_empty() => {
+            format!("does not know how to start target {}", plan.target)
+        }
+        () if plan.runtime != "process" => format!("has no runtime {}", plan.runtime),
+        () if plan.metadata_store != "sqlite" => {
+            format!("cannot bring metadata store {}", plan.metadata_store)
+        }
+        () => return Ok(()),
+    };
+    Err(CliError::cannot_run_here(format!(
+        "this version of Changeover {lacks}: it can plan this upgrade, not rehearse it; see changeover plan"
+    )))
 }
 
 async fn rehearse_here(

@@ -16,7 +16,7 @@ use serde::Serialize;
 ///
 /// When there is no such target, `--releases` gives no newer knowledge, or standard output cannot be written.
 pub(crate) fn run(args: &ReleasesArgs) -> Result<Exit, CliError> {
-    let catalog = knowledge::of(&args.target, &args.releases)?.catalog;
+    let catalog = knowledge::of(&args.knowledge)?.catalog;
     let releases = wanted(&catalog, args.since, args.usable);
     output::print(&match args.format.format {
         Format::Human => human(&catalog, &releases),

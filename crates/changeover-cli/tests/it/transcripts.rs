@@ -22,6 +22,8 @@ macro_rules! stories {
 
 stories! {
     plan
+    materialize_plans
+    routes
     plan_files
     bad_arguments
     bad_versions
