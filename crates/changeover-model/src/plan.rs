@@ -2,7 +2,7 @@
 
 use crate::check::{Check, Severity};
 use crate::format::Kind;
-use crate::service::ServiceArgs;
+use crate::service::{ServiceArgs, check_services};
 use crate::version::PathVersion;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -245,41 +245,10 @@ impl Plan {
                 ),
             );
         }
-        for (index, pair) in self.services.windows(2).enumerate() {
-            let at = |field| format!("services[{}].{field}", index + 1);
-            if pair[1].name == pair[0].name {
-                return refuse(
-                    at("name"),
-                    format!(
-                        "slot {} twice in a row; neighbouring services take different slots",
-                        pair[1].name
-                    ),
-                );
-            }
-            if pair[1].deploy_generation <= pair[0].deploy_generation {
-                return refuse(
-                    at("deploy_generation"),
-                    format!(
-                        "generation {} after {}; each must be higher than the one before",
-                        pair[1].deploy_generation, pair[0].deploy_generation
-                    ),
-                );
-            }
-        }
-        if let Some((index, service)) = self
-            .services
-            .iter()
-            .enumerate()
-            .find(|(_, s)| !is_slot(&s.name))
-        {
-            return refuse(
-                format!("services[{index}].name"),
-                format!(
-                    "{:?} is no slot name; letters, digits, - and _ only",
-                    service.name
-                ),
-            );
-        }
+        check_services(&self.services).map_err(|error| PlanError {
+            at: format!("services[{}].{}", error.index, error.field),
+            problem: error.problem,
+        })?;
         if self.steps.len() + 1 != self.services.len() {
             return refuse(
                 "steps".into(),
@@ -400,15 +369,6 @@ impl Plan {
         }
         Ok(())
     }
-}
-
-/// A slot names files and processes, so it must be tame.
-fn is_slot(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 64
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }
 
 /// serde_json ends its messages with ` at line L column C`, which we say first.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What a service of an upgrade path is started with: exactly the fields of the Python module's
 /// `MaterializedUpgradeArgs`.
@@ -20,4 +21,85 @@ pub struct ServiceArgs {
     pub external_metadata_store: bool,
     /// Always `on-failure`: a process that asks to be restarted is restarted.
     pub restart: String,
+}
+
+/// Why services cannot be upgraded one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceError {
+    /// Which service, from 0.
+    pub index: usize,
+    /// Its field.
+    pub field: &'static str,
+    /// What is wrong with it, and what would be right.
+    pub problem: String,
+}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "service {}, field {}: {}",
+            self.index, self.field, self.problem
+        )
+    }
+}
+
+impl std::error::Error for ServiceError {}
+
+/// Checks that each service can follow the one before it, and that slots can name files.
+///
+/// # Errors
+///
+/// The first thing that makes no sense.
+pub fn check_services(services: &[ServiceArgs]) -> Result<(), ServiceError> {
+    let refuse = |index, field, problem| {
+        Err(ServiceError {
+            index,
+            field,
+            problem,
+        })
+    };
+    for (index, pair) in services.windows(2).enumerate() {
+        let (old, new) = (&pair[0], &pair[1]);
+        if new.name == old.name {
+            return refuse(
+                index + 1,
+                "name",
+                format!(
+                    "slot {} twice in a row; neighbouring services take different slots",
+                    new.name
+                ),
+            );
+        }
+        if new.deploy_generation <= old.deploy_generation {
+            return refuse(
+                index + 1,
+                "deploy_generation",
+                format!(
+                    "generation {} after {}; each must be higher than the one before",
+                    new.deploy_generation, old.deploy_generation
+                ),
+            );
+        }
+    }
+    match services.iter().position(|service| !is_slot(&service.name)) {
+        Some(index) => refuse(
+            index,
+            "name",
+            format!(
+                "{:?} is no slot name; letters, digits, - and _ only",
+                services[index].name
+            ),
+        ),
+        None => Ok(()),
+    }
+}
+
+/// A slot names files and processes, so it must be tame.
+fn is_slot(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 64
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }

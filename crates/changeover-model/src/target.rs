@@ -106,6 +106,11 @@ impl Target {
         }
         Ok(target)
     }
+
+    /// A deadline that plans have unless told otherwise, in milliseconds.
+    pub fn timeout_ms(&self, timeout: Timeout) -> u64 {
+        self.timeouts_ms[timeout.name()]
+    }
 }
 
 /// Replaces each `{name}` by its value. What is not known stays as it is.
