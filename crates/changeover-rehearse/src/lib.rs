@@ -19,4 +19,5 @@ pub mod sql_client;
 pub mod supervisor;
 mod surroundings;
 pub mod tally;
+pub mod upgrader;
 mod workload;

@@ -13,6 +13,7 @@ use crate::supervisor::{ExitRules, Supervisor, until_gone};
 use changeover_model::event::{EventKind, Phase};
 use changeover_model::plan::{Plan, StepPlan, Timeout};
 use changeover_model::status::DeploymentStatus;
+use changeover_model::target::Target;
 use changeover_model::version::PathVersion;
 use changeover_runtime::{InstanceSpec, Runtime};
 use std::fmt;
@@ -74,7 +75,16 @@ pub struct Timeouts {
 impl Timeouts {
     /// Those of a plan that was validated.
     pub fn of(plan: &Plan) -> Self {
-        let of = |timeout| Duration::from_millis(plan.timeout_ms(timeout));
+        Self::from_ms(|timeout| plan.timeout_ms(timeout))
+    }
+
+    /// Those of a target as it was read.
+    pub fn of_target(target: &Target) -> Self {
+        Self::from_ms(|timeout| target.timeout_ms(timeout))
+    }
+
+    fn from_ms(ms: impl Fn(Timeout) -> u64) -> Self {
+        let of = |timeout| Duration::from_millis(ms(timeout));
         Timeouts {
             boot: of(Timeout::Boot),
             catch_up: of(Timeout::CatchUp),
