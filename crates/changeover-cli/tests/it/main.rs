@@ -5,3 +5,4 @@ mod ladder;
 mod psycopg;
 mod rehearse;
 mod transcripts;
+mod upgrader;
