@@ -2,9 +2,10 @@
 //!
 //! `cargo build`, then `cargo run --example upgrader`. Another changeover binary is given as the argument.
 
-use changeover_model::{PathVersion, ServiceArgs};
-use changeover_plan::Knowledge;
+use changeover_model::PathVersion;
+use changeover_plan::{Knowledge, generate_upgrade_args};
 use changeover_rehearse::upgrader::{Options, Service, Upgrader};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
 use tokio_postgres::NoTls;
@@ -26,10 +27,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 pub(crate) async fn upgrade(
     program: PathBuf,
 ) -> Result<Vec<(String, Vec<String>)>, Box<dyn Error>> {
-    // A path, and a service for each of its versions.
+    // A path, and a service for each of its versions. The reference database has no system parameters and no images.
     let path = ["v0.1.0", "v0.2.0", "v0.3.0", "current"].map(str::parse::<PathVersion>);
     let path = path.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let services = Service::from_path(upgrade_args(&path), &path)?;
+    let args = generate_upgrade_args(&path, &BTreeMap::new(), None)?;
+    let services = Service::from_path(args, &path)?;
 
     // Where they run is ours to choose; by default it is a temporary directory, and nothing of it stays.
     let options = Options {
@@ -54,20 +56,6 @@ pub(crate) async fn upgrade(
     }
     upgrader.cleanup().await?;
     Ok(seen)
-}
-
-/// The arguments of a path's services, as `changeover plan --format args` prints them.
-pub(crate) fn upgrade_args(path: &[PathVersion]) -> Vec<ServiceArgs> {
-    (0..path.len())
-        .map(|index| ServiceArgs {
-            name: format!("mz_{}", index % 2 + 1),
-            image: None,
-            deploy_generation: index as u64,
-            system_parameter_defaults: Default::default(),
-            external_metadata_store: true,
-            restart: "on-failure".to_owned(),
-        })
-        .collect()
 }
 
 /// What we do between the steps: leave a row, and read them all back. The front door's URL leads to whoever leads.

@@ -10,6 +10,7 @@ mod instances;
 mod ladder;
 mod load;
 mod machine;
+mod planning;
 mod reaction;
 mod report;
 mod steps;
@@ -20,7 +21,8 @@ use std::process::ExitCode;
 /// A measurement: its name on the command line, and what runs it.
 type Measurement = (&'static str, fn() -> Result<Vec<Figure>, String>);
 
-const MEASUREMENTS: [Measurement; 6] = [
+const MEASUREMENTS: [Measurement; 7] = [
+    ("planning", planning::measure),
     ("ladder", ladder::measure),
     ("steps", steps::measure),
     ("reaction", reaction::measure),

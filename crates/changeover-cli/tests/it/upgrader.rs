@@ -3,7 +3,7 @@
 use crate::harness::{poll, processes_of};
 use changeover_model::event::{Event, EventKind, ProcessEnd};
 use changeover_model::{PathVersion, Target};
-use changeover_plan::Knowledge;
+use changeover_plan::{Knowledge, generate_upgrade_args};
 use changeover_rehearse::upgrader::{Options, Service, UpgradeError, UpgradeStep, Upgrader};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -113,7 +113,8 @@ fn target() -> Target {
 
 fn services(path: &[&str]) -> Vec<Service> {
     let path: Vec<PathVersion> = path.iter().map(|v| v.parse().unwrap()).collect();
-    Service::from_path(example::upgrade_args(&path), &path).unwrap()
+    let args = generate_upgrade_args(&path, &Default::default(), None).unwrap();
+    Service::from_path(args, &path).unwrap()
 }
 
 /// Nothing runs, and of the directory only the logs and the record of processes are left.

@@ -84,13 +84,20 @@ impl<'a> Router<'a> {
     /// than the one before. `None` if there is none.
     pub fn stops(&self, from: &PathVersion, to: &PathVersion) -> Option<Vec<PathVersion>> {
         let (start, end) = &self.hop(from, to);
-        let between = self.between(start, end);
+        let (start, end) = (self.point(start), self.point(end));
+        if start.version >= end.version {
+            return None;
+        }
+        let between = self.between(start.version, end.version);
         let mut layers: Vec<FixedBitSet> = Vec::new();
         let mut fresh = between.clone();
-        let mut layer = self.some(&between, |place| self.allowed(start, place));
-        let mut arrived = self.allowed(start, end) && start < end;
+        let mut arrived = self.leads(start, end);
+        let mut layer = match arrived {
+            true => FixedBitSet::new(),
+            false => self.reached(start, &between),
+        };
         while !arrived && !layer.is_clear() {
-            arrived = layer.ones().any(|at| self.allowed(self.places[at], end));
+            arrived = layer.ones().any(|at| self.leads(self.place(at), end));
             fresh.difference_with(&layer);
             let mut next = FixedBitSet::with_capacity(self.places.len());
             if !arrived {
@@ -106,18 +113,47 @@ impl<'a> Router<'a> {
         }
         // Backwards: what a layer holds is reached from the layer before it and from none earlier.
         let mut stops = vec![to.clone()];
-        let mut onto: Option<usize> = None;
+        let mut onto = end;
         for layer in layers.iter().rev() {
-            let reaches = |at: usize| match onto {
-                None => self.allowed(self.places[at], end),
-                Some(next) => self.onward(at).contains(next),
-            };
-            onto = layer.ones().rev().find(|at| reaches(*at));
-            stops.extend(onto.map(|at| self.places[at].clone().into()));
+            let mut newest_first = layer.ones().rev().map(|at| self.place(at));
+            if let Some(place) = newest_first.find(|place| self.leads(*place, onto)) {
+                stops.push(place.version.clone().into());
+                onto = place;
+            }
         }
         stops.push(from.clone());
         stops.reverse();
         Some(stops)
+    }
+
+    fn point<'v>(&self, version: &'v Version) -> Point<'v> {
+        Point {
+            version,
+            place: self.places.binary_search(&version).ok(),
+        }
+    }
+
+    fn place(&self, at: usize) -> Point<'_> {
+        Point {
+            version: self.places[at],
+            place: Some(at),
+        }
+    }
+
+    /// Whether one point may be upgraded to the other.
+    fn leads(&self, from: Point<'_>, to: Point<'_>) -> bool {
+        match (from.place, to.place) {
+            (Some(from), Some(to)) => self.onward(from).contains(to),
+            _ => self.allowed(from.version, to.version),
+        }
+    }
+
+    /// The places among these that a point may be upgraded to.
+    fn reached(&self, from: Point<'_>, among: &FixedBitSet) -> FixedBitSet {
+        match from.place {
+            Some(at) => self.onward(at) & among,
+            None => self.some(among, |place| self.allowed(from.version, place)),
+        }
     }
 
     /// The places that lie strictly between two versions.
@@ -144,4 +180,11 @@ impl<'a> Router<'a> {
             self.some(&later, |place| self.allowed(self.places[at], place))
         })
     }
+}
+
+/// A version on the way, and where it is among the places, if it is one.
+#[derive(Debug, Clone, Copy)]
+struct Point<'v> {
+    version: &'v Version,
+    place: Option<usize>,
 }

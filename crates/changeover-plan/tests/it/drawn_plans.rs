@@ -1,28 +1,19 @@
 //! Plans of random paths through Materialize's releases.
 
+use crate::materialize;
 use changeover_model::check::Check;
 use changeover_model::plan::Plan;
 use changeover_model::version::PathVersion;
 use changeover_plan::route::Router;
 use changeover_plan::{
-    DrawRequest, Generator, Knowledge, ParameterMode, ParameterRequest, Request, Strategy,
+    DrawRequest, Generator, ParameterMode, ParameterRequest, Request, Strategy,
     generate_upgrade_args, plan,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 // Our own Strategy is the one the tests talk about.
 use proptest::strategy::Strategy as Strategy_;
-
-thread_local! {
-    /// Reading the built-in files takes longer than most cases.
-    static MATERIALIZE: Rc<Knowledge> = Rc::new(Knowledge::of("materialize").unwrap());
-}
-
-fn materialize() -> Rc<Knowledge> {
-    MATERIALIZE.with(Rc::clone)
-}
 
 fn random(seed: &str) -> Request {
     Request {
@@ -33,7 +24,7 @@ fn random(seed: &str) -> Request {
 }
 
 fn planned(request: &Request) -> Plan {
-    plan(request, &materialize()).unwrap().0
+    plan(request, materialize()).unwrap().0
 }
 
 /// Random paths among all usable versions that the operator of Materialize leads through without a gap.
@@ -136,7 +127,7 @@ fn a_python_path_is_taken_as_it_is_and_its_illegal_hops_are_refused() {
         ..random("5")
     };
     let known = materialize();
-    let error = plan(&python, &known).unwrap_err().to_string();
+    let error = plan(&python, known).unwrap_err().to_string();
     assert!(
         error.starts_with("v0.147.18 → v26.3.0 is not a legal upgrade"),
         "{error}"

@@ -4,7 +4,7 @@ mod bad_plans;
 mod draw;
 mod draw_properties;
 mod drawn_plans;
-mod materialize;
+mod materialize_releases;
 mod parameters;
 mod planning;
 mod properties;
@@ -18,6 +18,7 @@ mod tree;
 use changeover_model::catalog::Catalog;
 use changeover_model::version::PathVersion;
 use changeover_plan::{Knowledge, Request, plan};
+use std::sync::LazyLock;
 
 /// What is known of the reference target, with a catalog of its own, so that a new release of the reference database
 /// changes no test here.
@@ -38,6 +39,13 @@ fn known_with(catalog: Catalog) -> Knowledge {
     let mut known = Knowledge::of("reference").unwrap();
     known.catalog = catalog;
     known
+}
+
+/// What is known of Materialize. Reading it takes longer than most cases of a property test.
+fn materialize() -> &'static Knowledge {
+    static MATERIALIZE: LazyLock<Knowledge> =
+        LazyLock::new(|| Knowledge::of("materialize").unwrap());
+    &MATERIALIZE
 }
 
 fn versions(list: &[&str]) -> Option<Vec<PathVersion>> {

@@ -1,10 +1,9 @@
 //! Routes: what they are on Materialize's catalog, and that no better ones exist.
 
+use crate::materialize;
 use changeover_model::catalog::Catalog;
 use changeover_model::version::{PathVersion, Version};
-use changeover_plan::Knowledge;
-use changeover_plan::route::{Route, Router, text};
-use changeover_plan::rules::Rules;
+use changeover_plan::route::{Reason, Route, Router, text};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
@@ -13,7 +12,7 @@ fn version(text: &str) -> PathVersion {
 }
 
 fn route_by(rules: &str, from: &str, to: &str) -> Route {
-    let known = Knowledge::of("materialize").unwrap();
+    let known = materialize();
     let names: Vec<String> = rules.split(',').map(str::to_owned).collect();
     let sets = known.rules.pick(Some(&names)).unwrap();
     Router::new(&known.catalog, sets, None).route(&version(from), &version(to))
@@ -36,7 +35,7 @@ fn the_way_to_v26_leads_through_its_two_gates() {
         .reasons
         .iter()
         .map(|reason| {
-            let Reason_ {
+            let Reason {
                 stop,
                 rule_set,
                 text,
@@ -70,8 +69,6 @@ fn the_way_to_v26_leads_through_its_two_gates() {
         ]
     );
 }
-
-use changeover_plan::route::Reason as Reason_;
 
 #[test]
 fn a_disagreement_names_both_sides() {
@@ -161,7 +158,7 @@ fn current_is_as_the_newest_usable_version_unless_it_is_said_otherwise() {
         stops(&route("v0.147.20", "current")),
         "v0.147.20 v26.0.0 current"
     );
-    let known = Knowledge::of("materialize").unwrap();
+    let known = materialize();
     let stops_by = |current: &str| {
         let current: Version = current.parse().unwrap();
         let router = Router::new(&known.catalog, known.rules.defaults(), Some(current));
@@ -249,7 +246,7 @@ proptest! {
         ends in (0..18_usize, 0..18_usize),
     ) {
         let catalog = small_catalog(&listed);
-        let rules = Knowledge::of("materialize").unwrap().rules;
+        let rules = &materialize().rules;
         let names: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
         let router = Router::new(&catalog, rules.pick(Some(&names)).unwrap(), None);
         let (from, to) = (version(INTERESTING[ends.0]), version(INTERESTING[ends.1]));
@@ -268,7 +265,7 @@ proptest! {
     #[test]
     fn what_a_router_remembers_changes_no_answer(pairs in prop::collection::vec((0..18_usize, 0..18_usize), 1..20)) {
         let catalog = small_catalog(&INTERESTING);
-        let rules: Rules = Knowledge::of("materialize").unwrap().rules;
+        let rules = &materialize().rules;
         let used = Router::new(&catalog, rules.defaults(), None);
         for (from, to) in pairs {
             let (from, to) = (version(INTERESTING[from]), version(INTERESTING[to]));

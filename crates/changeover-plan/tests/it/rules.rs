@@ -1,11 +1,11 @@
 //! What Materialize's four rule sets say, each as its source has it.
 
-use changeover_plan::Knowledge;
+use crate::materialize;
 use changeover_plan::rules::{Rules, Ruling};
 
 /// What the rule set says about a hop: `+` allows, `-` refuses, `?` is silent.
 fn says(rule_set: &str, from: &str, to: &str) -> char {
-    let known = Knowledge::of("materialize").unwrap();
+    let known = materialize();
     let set = known.rules.all().iter().find(|set| set.name == rule_set);
     let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
     match set.unwrap().judge(&known.catalog, &from, &to) {
@@ -82,7 +82,7 @@ fn minors_are_counted_as_the_rule_set_numbers_them() {
         ]
     "#;
     let rules = Rules::parse(text).unwrap();
-    let known = Knowledge::of("materialize").unwrap();
+    let known = materialize();
     let judge = |from: &str, to: &str| {
         rules.all()[0].judge(&known.catalog, &from.parse().unwrap(), &to.parse().unwrap())
     };
@@ -97,7 +97,7 @@ fn minors_are_counted_as_the_rule_set_numbers_them() {
 
 #[test]
 fn rule_sets_are_picked_by_name() {
-    let rules = Knowledge::of("materialize").unwrap().rules;
+    let rules = &materialize().rules;
     let names = |names: Option<&[&str]>| {
         let names: Option<Vec<String>> =
             names.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
