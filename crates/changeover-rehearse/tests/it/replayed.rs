@@ -22,6 +22,7 @@ const TARGET: &str = r#"
     [target]
     name = "scripted"
     runtime = "scripted"
+    metadata_store = "scripted"
     [instance]
     command = ["scripted"]
     restart_exit_codes = [166]
