@@ -81,10 +81,13 @@ impl Leader {
     }
 
     /// See [`Confirm::still_leading`].
+    pub(crate) fn still_leading(&self) -> Result<(), Arc<StoreError>> {
+        self.confirm.still_leading()
+    }
+
+    /// The same for who answers a client.
     pub(crate) fn confirm(&self) -> Result<(), SqlError> {
-        self.confirm
-            .still_leading()
-            .map_err(|error| unavailable(&error))
+        self.still_leading().map_err(|error| unavailable(&error))
     }
 
     /// Starts a transaction that writes.

@@ -2,9 +2,10 @@
 //!
 //! A read on the leader is strictly serialisable because it is answered only after the fence was read once in the
 //! store, *after the read began*, and held our token: so nobody else had led, and acknowledged anything, before the
-//! read began. Reads that wait at the same time share one such look, if it started after each of them began.
+//! read began. Reads that wait at the same time share one such look, if it started after each of them began, and its
+//! failure too: a store that hangs keeps them for the time of one look, not of one each.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::exit;
 use crate::store::{MetadataStore, StoreError, Token};
@@ -14,6 +15,8 @@ struct Rounds {
     /// Looks begun, and the number of the last one that came back.
     started: u64,
     finished: u64,
+    /// The last one that failed.
+    failed: Option<(u64, Arc<StoreError>)>,
     running: bool,
 }
 
@@ -44,23 +47,29 @@ impl Confirm {
     }
 
     /// Returns once a look that started after this call found our token. Ends the process if it found another.
-    pub(crate) fn still_leading(&self) -> Result<(), StoreError> {
+    pub(crate) fn still_leading(&self) -> Result<(), Arc<StoreError>> {
         let mut rounds = self.rounds();
         let needed = rounds.started + 1;
         loop {
             if rounds.finished >= needed {
                 return Ok(());
             }
+            if let Some((number, error)) = &rounds.failed
+                && *number >= needed
+            {
+                return Err(Arc::clone(error));
+            }
             if !rounds.running {
                 rounds.running = true;
                 rounds.started += 1;
                 let number = rounds.started;
                 drop(rounds);
-                let seen = self.look();
+                let seen = self.look().map_err(Arc::new);
                 let mut rounds = self.rounds();
                 rounds.running = false;
-                if seen.is_ok() {
-                    rounds.finished = number;
+                match &seen {
+                    Ok(()) => rounds.finished = number,
+                    Err(error) => rounds.failed = Some((number, Arc::clone(error))),
                 }
                 drop(rounds);
                 self.changed.notify_all();

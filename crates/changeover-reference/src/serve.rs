@@ -338,11 +338,22 @@ impl Service {
             log::error!("cannot start the thread that migrates the store: {error}");
             exit::now(exit::FAILED)
         }
-        loop {
-            std::thread::sleep(POLL);
-            // Ends the process when fenced; a store that does not answer is left to who reads and writes.
-            let _ = leader.confirm();
+        watch(leader)
+    }
+}
+
+/// Looks at the fence now and then, which ends the process when it is fenced. That the store does not answer is told
+/// once: what follows from it is left to who reads and writes.
+fn watch(leader: &Leader) -> ! {
+    let mut answers = true;
+    loop {
+        std::thread::sleep(POLL);
+        match (leader.still_leading(), answers) {
+            (Err(error), true) => log::warning!("{error}"),
+            (Ok(()), false) => log::info!("the metadata store answers again"),
+            _ => continue,
         }
+        answers = !answers;
     }
 }
 
