@@ -16,7 +16,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub deploy_generation: u64,
 
-    /// The store that all generations share: sqlite:PATH
+    /// The store that all generations share: sqlite:PATH or postgres://user@host:port/database?schema=NAME
     #[arg(long, value_name = "STORE")]
     pub metadata_store: String,
 

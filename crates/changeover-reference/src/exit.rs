@@ -10,7 +10,7 @@ use crate::store::{StoreError, Token};
 pub(crate) const FENCED: i32 = 0;
 /// Something failed.
 pub(crate) const FAILED: i32 = 1;
-/// Bad arguments.
+/// Bad arguments: also a store that is another product's.
 pub(crate) const BAD_ARGUMENTS: i32 = 2;
 /// Could not run here: store unreachable, port taken.
 pub(crate) const CANNOT_RUN: i32 = 4;
@@ -60,6 +60,7 @@ pub(crate) fn outlived(newer: Token) -> ! {
 pub(crate) fn code(error: &StoreError) -> i32 {
     match error {
         StoreError::Unreachable { .. } => CANNOT_RUN,
+        StoreError::Foreign { .. } => BAD_ARGUMENTS,
         _ => FAILED,
     }
 }

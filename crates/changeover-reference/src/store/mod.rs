@@ -1,16 +1,22 @@
 //! The metadata store that all generations share: the fence, and the log of row effects and DDL.
 //!
 //! A [`MetadataStore`] is one *handle*: a connection that belongs to one thread at a time. [`StoreAddress::open`]
-//! makes as many as are needed. A second kind of store implements the trait and gets a variant in the address.
+//! makes as many as are needed. Another kind of store implements the trait and gets a variant in the address.
 
 pub(crate) mod format;
+mod place;
+mod postgres;
 mod sqlite;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::ladder::Release;
+
+pub use postgres::PostgresAddress;
 
 /// A value of a row, exactly as SQLite stores it.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,7 +142,7 @@ pub(crate) trait MetadataStore: Send {
     /// Reads the fence.
     fn fence(&mut self) -> Result<Fence, StoreError>;
 
-    /// Appends one record if the fence still holds `token` and `upper`: one transaction, all or nothing.
+    /// Appends one record if the fence still holds `token` and `upper`: all or nothing.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] if the outcome cannot be known; with any other error nothing was written.
@@ -150,7 +156,7 @@ pub(crate) trait MetadataStore: Send {
     /// The records after `position`, at most `limit`, in order and without holes.
     fn read(&mut self, position: u64, limit: usize) -> Result<Vec<Record>, StoreError>;
 
-    /// Rewrites at most `limit` records of older formats, as one transaction under the fence.
+    /// Rewrites at most `limit` records of older formats under the fence, all or none.
     fn migrate(&mut self, token: Token, limit: usize) -> Result<Migration, StoreError>;
 
     /// Moves what the store wrote to where it stays, off the path of commits. Costs time, never correctness.
@@ -162,6 +168,8 @@ pub(crate) trait MetadataStore: Send {
 pub enum StoreAddress {
     /// A SQLite file, given as `sqlite:PATH`.
     Sqlite(PathBuf),
+    /// A schema of a PostgreSQL database, given as `postgres://user@host:port/database?schema=NAME`.
+    Postgres(Box<PostgresAddress>),
 }
 
 impl StoreAddress {
@@ -171,14 +179,19 @@ impl StoreAddress {
     ) -> Result<Box<dyn MetadataStore>, StoreError> {
         match self {
             Self::Sqlite(path) => Ok(Box::new(sqlite::SqliteStore::open(path, release)?)),
+            Self::Postgres(address) => {
+                Ok(Box::new(postgres::PostgresStore::open(address, release)?))
+            }
         }
     }
 }
 
 impl fmt::Display for StoreAddress {
+    /// What can be given again, without a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(address) => address.fmt(f),
         }
     }
 }
@@ -190,8 +203,14 @@ impl FromStr for StoreAddress {
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
             Some(("sqlite", _)) => Err("the path after `sqlite:` is missing".to_owned()),
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => text
+                .parse()
+                .map(|address| Self::Postgres(Box::new(address))),
+            // Only the scheme is shown: what follows may hold a password.
             _ => Err(format!(
-                "`{text}` is no metadata store this release knows; give `sqlite:PATH`"
+                "`{}` is no kind of metadata store this release knows; give `sqlite:PATH` or \
+                 `postgres://user@host:port/database`",
+                text.split(':').next().unwrap_or(text)
             )),
         }
     }
@@ -222,29 +241,4 @@ pub(crate) enum StoreError {
     Failed { store: String, cause: String },
     #[error("the outcome of an append to the metadata store {store} is unknown: {cause}")]
     Unknown { store: String, cause: String },
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_read_back() {
-        let address: StoreAddress = "sqlite:/tmp/a b.db".parse().unwrap();
-        assert_eq!(address.to_string(), "sqlite:/tmp/a b.db");
-        assert!("sqlite:".parse::<StoreAddress>().is_err());
-        assert!(
-            "mysql://x"
-                .parse::<StoreAddress>()
-                .unwrap_err()
-                .contains("sqlite:PATH")
-        );
-    }
-
-    #[test]
-    fn tokens_are_ordered_by_generation_first() {
-        let token = |generation, epoch| Token { generation, epoch };
-        assert!(token(2, 1) > token(1, 9));
-        assert!(token(2, 2) > token(2, 1));
-    }
 }

@@ -15,8 +15,9 @@ use rusqlite::{
 };
 
 use super::format::{self, Part};
+use super::place::{Place, Raw, signed, unsigned};
 use super::{Appended, Effect, Fence, MetadataStore, Migration, Record, Role, StoreError, Token};
-use crate::ladder::{self, Release};
+use crate::ladder::Release;
 
 /// `application_id` in the file's header: "COrd", so that another product's file is not taken for a store.
 const APPLICATION_ID: i32 = 0x434f_7264;
@@ -36,8 +37,7 @@ const WAL_BACKSTOP: i64 = 16_384;
 
 pub(super) struct SqliteStore {
     connection: Connection,
-    release: &'static Release,
-    name: String,
+    place: Place,
 }
 
 impl SqliteStore {
@@ -55,8 +55,7 @@ impl SqliteStore {
             .map_err(unreachable)?;
         let mut store = Self {
             connection,
-            release,
-            name,
+            place: Place { name, release },
         };
         store.check()?;
         store
@@ -81,21 +80,18 @@ impl SqliteStore {
             let id = moment.pragma_query_value(None, "application_id", |row| row.get(0))?;
             Ok((id, tables))
         };
-        let (id, tables) = look().map_err(|e| classify(&self.name, e, true))?;
+        let (id, tables) = look().map_err(|e| classify(&self.place.name, e, true))?;
         if tables == 0 {
             return self.initialise();
         }
         if id != APPLICATION_ID {
-            return Err(StoreError::Foreign {
-                store: self.name.clone(),
-                cause: "it is a SQLite file of another product".to_owned(),
-            });
+            return Err(self.place.foreign("it is a SQLite file of another product"));
         }
         Ok(())
     }
 
     fn initialise(&mut self) -> Result<(), StoreError> {
-        let name = self.name.clone();
+        let name = self.place.name.clone();
         let unreachable = |e: rusqlite::Error| classify(&name, e, true);
         // Here SQLite does not wait by itself for another first process that is doing the same.
         let mut tries = 0;
@@ -135,31 +131,11 @@ impl SqliteStore {
             .prepare_cached("SELECT value FROM meta WHERE key = 'format'")
             .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
             .map_err(|e| self.failed(e))?;
-        let Some(name) = name else { return Ok(None) };
-        match ladder::by_format(&name) {
-            Some(release) if release.mark <= self.release.mark => Ok(Some(release)),
-            _ => Err(self.newer(name)),
-        }
-    }
-
-    fn newer(&self, found: String) -> StoreError {
-        StoreError::Newer {
-            store: self.name.clone(),
-            found,
-            own: self.release.format,
-            version: self.release.version,
-        }
+        name.map(|name| self.place.known(name)).transpose()
     }
 
     fn failed(&self, error: rusqlite::Error) -> StoreError {
-        classify(&self.name, error, false)
-    }
-
-    fn damaged(&self, cause: impl Into<String>) -> StoreError {
-        StoreError::Damaged {
-            store: self.name.clone(),
-            cause: cause.into(),
-        }
+        classify(&self.place.name, error, false)
     }
 
     fn read_fence(&self, connection: &Connection) -> Result<Option<Fence>, StoreError> {
@@ -193,7 +169,7 @@ impl SqliteStore {
                 .map_err(|e| self.failed(e))?;
         let result = work(self, &transaction)?;
         transaction.commit().map_err(|e| StoreError::Unknown {
-            store: self.name.clone(),
+            store: self.place.name.clone(),
             cause: e.to_string(),
         })?;
         Ok(result)
@@ -224,10 +200,10 @@ impl SqliteStore {
                     signed(fence.upper)
                 ],
             )?;
-            if format.is_none_or(|format| format.mark < self.release.mark) {
+            if format.is_none_or(|format| format.mark < self.place.release.mark) {
                 connection.execute(
                     "INSERT OR REPLACE INTO meta VALUES ('format', ?1)",
-                    [self.release.format],
+                    [self.place.release.format],
                 )?;
                 // Everything up to here may be of an older format; what comes is of ours.
                 connection.execute("INSERT OR REPLACE INTO meta VALUES ('migrated', 0)", [])?;
@@ -236,7 +212,7 @@ impl SqliteStore {
                     [signed(fence.upper)],
                 )?;
             }
-            if self.release.mark >= 4 {
+            if format::lists_definitions(self.place.release.mark) {
                 connection.execute_batch(
                     "CREATE TABLE IF NOT EXISTS catalog (
                          position INTEGER NOT NULL, part INTEGER NOT NULL, statement TEXT NOT NULL,
@@ -258,11 +234,11 @@ impl SqliteStore {
         let mut insert = connection.prepare_cached(
             "INSERT INTO log (position, part, mark, body) VALUES (?1, ?2, ?3, ?4)",
         )?;
-        for (part, body) in format::encode(self.release.mark, effects)
+        for (part, body) in format::encode(self.place.release.mark, effects)
             .into_iter()
             .enumerate()
         {
-            let (position, mark) = (signed(position), self.release.mark);
+            let (position, mark) = (signed(position), self.place.release.mark);
             match body {
                 Part::Text(text) => insert.execute(params![position, part as i64, mark, text])?,
                 Part::Bytes(bytes) => {
@@ -270,7 +246,7 @@ impl SqliteStore {
                 }
             };
         }
-        if self.release.mark >= 4 {
+        if format::lists_definitions(self.place.release.mark) {
             for (part, effect) in effects.iter().enumerate() {
                 if let Effect::Ddl { statement } = effect {
                     connection
@@ -296,7 +272,7 @@ impl SqliteStore {
         let mut rows = statement
             .query(params![signed(position), signed(last)])
             .map_err(|e| self.failed(e))?;
-        let mut raw: Vec<(u64, u8, Vec<Part>)> = Vec::new();
+        let mut raw: Vec<Raw> = Vec::new();
         while let Some(row) = rows.next().map_err(|e| self.failed(e))? {
             let at = unsigned(row.get(0).map_err(|e| self.failed(e))?);
             let mark: u8 = row.get(1).map_err(|e| self.failed(e))?;
@@ -304,45 +280,26 @@ impl SqliteStore {
                 ValueRef::Text(text) => Part::Text(String::from_utf8_lossy(text).into_owned()),
                 ValueRef::Blob(bytes) => Part::Bytes(bytes.to_vec()),
                 other => {
-                    return Err(self.damaged(format!("record {at} holds {}", other.data_type())));
+                    return Err(self
+                        .place
+                        .damaged(format!("record {at} holds {}", other.data_type())));
                 }
             };
             match raw.last_mut() {
-                Some((last, last_mark, parts)) if *last == at => {
-                    if *last_mark != mark {
-                        return Err(self.damaged(format!("record {at} is of two formats")));
+                Some(last) if last.position == at => {
+                    if last.mark != mark {
+                        return Err(self.place.damaged(format!("record {at} is of two formats")));
                     }
-                    parts.push(part);
+                    last.parts.push(part);
                 }
-                _ => raw.push((at, mark, vec![part])),
-            }
-        }
-        let mut records = Vec::with_capacity(raw.len());
-        for (n, (at, mark, parts)) in raw.into_iter().enumerate() {
-            let expected = position + 1 + n as u64;
-            if at != expected {
-                return Err(self.damaged(format!("record {expected} is missing")));
-            }
-            if mark > self.release.mark {
-                let found = ladder::releases()
-                    .iter()
-                    .find(|release| release.mark == mark);
-                return Err(self.newer(found.map_or_else(
-                    || format!("mark {mark}"),
-                    |release| release.format.to_owned(),
-                )));
-            }
-            let effects = format::decode(mark, &parts)
-                .map_err(|e| self.damaged(format!("record {at}: {e}")))?;
-            records.push((
-                mark,
-                Record {
+                _ => raw.push(Raw {
                     position: at,
-                    effects,
-                },
-            ));
+                    mark,
+                    parts: vec![part],
+                }),
+            }
         }
-        Ok(records)
+        self.place.records(position, raw)
     }
 }
 
@@ -388,7 +345,7 @@ impl MetadataStore for SqliteStore {
 
     fn fence(&mut self) -> Result<Fence, StoreError> {
         self.read_fence(&self.connection)?
-            .ok_or_else(|| self.damaged("the fence is missing"))
+            .ok_or_else(|| self.place.damaged("the fence is missing"))
     }
 
     fn append(
@@ -410,7 +367,7 @@ impl MetadataStore for SqliteStore {
                 store.insert(transaction, upper + 1, effects).map_err(|e| store.failed(e))?;
                 return Ok(Appended::At(upper + 1));
             }
-            let fence = store.read_fence(transaction)?.ok_or_else(|| store.damaged("the fence is missing"))?;
+            let fence = store.read_fence(transaction)?.ok_or_else(|| store.place.damaged("the fence is missing"))?;
             Ok(if fence.token == token { Appended::UpperMoved(fence.upper) } else { Appended::Fenced(fence.token) })
         })
     }
@@ -439,7 +396,7 @@ impl MetadataStore for SqliteStore {
         self.write(|store, transaction| {
             let fence = store
                 .read_fence(transaction)?
-                .ok_or_else(|| store.damaged("the fence is missing"))?;
+                .ok_or_else(|| store.place.damaged("the fence is missing"))?;
             if fence.token != token {
                 return Ok(Migration::Fenced(fence.token));
             }
@@ -449,14 +406,14 @@ impl MetadataStore for SqliteStore {
                 limit.min(usize::try_from(until.saturating_sub(from)).unwrap_or(usize::MAX));
             let records = store.records(transaction, from, limit)?;
             if records.len() < limit {
-                return Err(store.damaged(format!(
+                return Err(store.place.damaged(format!(
                     "record {} is missing",
                     from + records.len() as u64 + 1
                 )));
             }
             let rewrite = || -> rusqlite::Result<()> {
                 for (mark, record) in &records {
-                    if *mark < store.release.mark {
+                    if *mark < store.place.release.mark {
                         transaction
                             .prepare_cached("DELETE FROM log WHERE position = ?1")?
                             .execute([signed(record.position)])?;
@@ -483,15 +440,6 @@ impl MetadataStore for SqliteStore {
     }
 }
 
-/// Positions and generations are kept in SQLite's signed integers; what does not fit is far beyond any log.
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn unsigned(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
-}
-
 fn classify(store: &str, error: rusqlite::Error, opening: bool) -> StoreError {
     let (store, cause) = (store.to_owned(), error.to_string());
     match error.sqlite_error_code() {
@@ -511,166 +459,5 @@ fn classify(store: &str, error: rusqlite::Error, opening: bool) -> StoreError {
         // A statement that no longer compiles, or a column of a wrong type: the tables are not what we made.
         Some(ErrorCode::Unknown) | None => StoreError::Damaged { store, cause },
         _ => StoreError::Failed { store, cause },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::Value;
-
-    fn store(path: &Path, version: &str) -> SqliteStore {
-        SqliteStore::open(path, ladder::find(version).unwrap()).unwrap()
-    }
-
-    fn insert(rowid: i64) -> Vec<Effect> {
-        vec![
-            Effect::Insert {
-                table: "t".into(),
-                rowid,
-                row: vec![Value::Int(rowid)]
-            };
-            2
-        ]
-    }
-
-    #[test]
-    fn an_append_compares_token_and_upper() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("store.db");
-        let mut old = store(&path, "v0.1.0");
-        let Role::Lead(fence) = old.begin(0).unwrap() else {
-            panic!("an empty store is ours")
-        };
-        assert_eq!(
-            old.append(fence.token, 0, &insert(1)).unwrap(),
-            Appended::At(1)
-        );
-        assert_eq!(
-            old.append(fence.token, 0, &insert(2)).unwrap(),
-            Appended::UpperMoved(1)
-        );
-        let mut new = store(&path, "v0.2.0");
-        assert_eq!(
-            new.begin(1).unwrap(),
-            Role::Follow(Fence {
-                token: fence.token,
-                upper: 1
-            })
-        );
-        let Role::Lead(newer) = new.promote(1).unwrap() else {
-            panic!("the newer generation fences")
-        };
-        assert!(newer.token > fence.token);
-        assert_eq!(
-            old.append(fence.token, 1, &insert(2)).unwrap(),
-            Appended::Fenced(newer.token)
-        );
-        assert_eq!(new.read(0, 10).unwrap().len(), 1);
-        assert_eq!(
-            store(&path, "current").begin(0).unwrap(),
-            Role::FencedOut(newer)
-        );
-    }
-
-    #[test]
-    fn first_processes_may_race() {
-        for _ in 0..40 {
-            let directory = tempfile::tempdir().unwrap();
-            let path = directory.path().join("store.db");
-            let barrier = std::sync::Barrier::new(6);
-            std::thread::scope(|scope| {
-                for _ in 0..6 {
-                    scope.spawn(|| {
-                        barrier.wait();
-                        store(&path, "current").begin(0).unwrap();
-                    });
-                }
-            });
-        }
-    }
-
-    #[test]
-    fn an_older_release_that_begins_while_a_newer_is_promoted_is_fenced_out() {
-        for _ in 0..100 {
-            let directory = tempfile::tempdir().unwrap();
-            let path = directory.path().join("store.db");
-            let (mut old, mut new) = (store(&path, "v0.1.0"), store(&path, "current"));
-            old.begin(0).unwrap();
-            let barrier = std::sync::Barrier::new(2);
-            std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    barrier.wait();
-                    while !matches!(old.begin(0).unwrap(), Role::FencedOut(_)) {}
-                });
-                barrier.wait();
-                new.promote(1).unwrap();
-            });
-        }
-    }
-
-    #[test]
-    fn migrations_resume_and_skip_releases() {
-        for (from, to) in [
-            ("v0.1.0", "v0.2.0"),
-            ("v0.2.0", "v0.3.0"),
-            ("v0.3.0", "current"),
-            ("v0.1.0", "current"),
-        ] {
-            let directory = tempfile::tempdir().unwrap();
-            let path = directory.path().join("store.db");
-            let mut old = store(&path, from);
-            let Role::Lead(fence) = old.begin(0).unwrap() else {
-                panic!("an empty store is ours")
-            };
-            for upper in 0..7 {
-                old.append(fence.token, upper, &insert(upper as i64))
-                    .unwrap();
-            }
-            let before = old.read(0, 100).unwrap();
-            let mut new = store(&path, to);
-            assert_eq!(
-                new.read(0, 100).unwrap(),
-                before,
-                "{to} reads what {from} wrote"
-            );
-            let Role::Lead(fence) = new.promote(1).unwrap() else {
-                panic!("the newer generation fences")
-            };
-            assert_eq!(
-                new.migrate(fence.token, 3).unwrap(),
-                Migration::At {
-                    position: 3,
-                    until: 7
-                }
-            );
-            // Killed here; the next process goes on, and meanwhile the log is of two formats.
-            assert_eq!(new.read(0, 100).unwrap(), before);
-            new.append(fence.token, 7, &insert(7)).unwrap();
-            let mut again = store(&path, to);
-            assert_eq!(
-                again.migrate(fence.token, 3).unwrap(),
-                Migration::At {
-                    position: 6,
-                    until: 7
-                }
-            );
-            assert_eq!(
-                again.migrate(fence.token, 3).unwrap(),
-                Migration::At {
-                    position: 7,
-                    until: 7
-                }
-            );
-            assert_eq!(again.migrate(fence.token, 3).unwrap(), Migration::Done);
-            assert_eq!(again.read(0, 7).unwrap(), before);
-            let error = store(&path, from)
-                .begin(1)
-                .expect_err("older refuses newer");
-            assert!(
-                error.to_string().contains(ladder::find(to).unwrap().format),
-                "{error}"
-            );
-        }
     }
 }

@@ -20,12 +20,17 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
             Self::Bytes(bytes) => bytes,
         }
     }
+}
+
+/// Whether a store of the format with this mark lists its definitions in a table of their own, too.
+pub(crate) fn lists_definitions(mark: u8) -> bool {
+    mark >= 4
 }
 
 /// Turns the effects of one transaction into parts, in the format with this mark.
