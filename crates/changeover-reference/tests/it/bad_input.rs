@@ -1,9 +1,11 @@
 //! Bad input: one sentence, the right exit code.
 
 use crate::client::Sql;
-use crate::instance::World;
+use crate::world::{World, on_both_stores};
 
-fn check(result: (i32, String), code: i32, wanted: &[&str]) {
+on_both_stores!(places, clients_that_do_not_speak_the_protocol_harm_nobody,);
+
+pub(crate) fn check(result: (i32, String), code: i32, wanted: &[&str]) {
     let (found, log) = result;
     assert_eq!(found, code, "{log}");
     let errors: Vec<&str> = log
@@ -19,7 +21,7 @@ fn check(result: (i32, String), code: i32, wanted: &[&str]) {
 
 #[test]
 fn arguments() {
-    let world = World::new();
+    let world = World::sqlite();
     check(
         world.instance("a", "v0.1.1", 0).run_to_end(),
         2,
@@ -43,9 +45,7 @@ fn arguments() {
     );
 }
 
-#[test]
-fn places() {
-    let world = World::new();
+fn places(world: World) {
     check(
         world
             .instance("a", "current", 0)
@@ -68,11 +68,7 @@ fn places() {
     let (code, log) = {
         // The setup already gives both addresses; a second value would be refused by the parser, so ask for the file.
         let program = std::process::Command::new(env!("CARGO_BIN_EXE_changeover-reference"))
-            .args([
-                "serve",
-                "--metadata-store",
-                &format!("sqlite:{}", world.store().display()),
-            ])
+            .args(["serve", "--metadata-store", &world.store()])
             .args(["--sql-addr", &address, "--http-addr", "127.0.0.1:0"])
             .output()
             .unwrap();
@@ -102,26 +98,26 @@ fn places() {
 }
 
 #[test]
-fn stores() {
-    let world = World::new();
-    std::fs::write(world.store(), vec![b'x'; 5000]).unwrap();
+fn stores_in_sqlite() {
+    let world = World::sqlite();
+    std::fs::write(world.file(), vec![b'x'; 5000]).unwrap();
     check(
         world.instance("a", "current", 0).run_to_end(),
-        1,
+        2,
         &["store.db"],
     );
-    std::fs::remove_file(world.store()).unwrap();
+    std::fs::remove_file(world.file()).unwrap();
 
-    rusqlite::Connection::open(world.store())
+    rusqlite::Connection::open(world.file())
         .unwrap()
         .execute_batch("CREATE TABLE accounts (id)")
         .unwrap();
     check(
         world.instance("b", "current", 0).run_to_end(),
-        1,
+        2,
         &["another product"],
     );
-    std::fs::remove_file(world.store()).unwrap();
+    std::fs::remove_file(world.file()).unwrap();
 
     let mut leader = world.leader("c", "v0.3.0", 0);
     let sql = Sql::connect(&leader);
@@ -133,7 +129,7 @@ fn stores() {
         sql.ok(text);
     }
     leader.kill();
-    let store = rusqlite::Connection::open(world.store()).unwrap();
+    let store = rusqlite::Connection::open(world.file()).unwrap();
     store
         .execute_batch("UPDATE meta SET value = 'from-the-future' WHERE key = 'format'")
         .unwrap();
@@ -150,7 +146,7 @@ fn stores() {
         .unwrap();
     drop(store);
     check_damage(&world, "record 2");
-    rusqlite::Connection::open(world.store())
+    rusqlite::Connection::open(world.file())
         .unwrap()
         .execute_batch("DELETE FROM log WHERE position = 1")
         .unwrap();
@@ -167,10 +163,8 @@ fn check_damage(world: &World, wanted: &str) {
     );
 }
 
-#[test]
-fn clients_that_do_not_speak_the_protocol_harm_nobody() {
+fn clients_that_do_not_speak_the_protocol_harm_nobody(world: World) {
     use std::io::{Read, Write};
-    let world = World::new();
     let mut leader = world.leader("a", "current", 0);
     let startup = b"\x00\x00\x00\x13\x00\x03\x00\x00user\x00test\x00\x00".as_slice();
     for garbage in [

@@ -20,17 +20,20 @@ pub(crate) fn state(error: &Error) -> String {
 
 impl Sql {
     pub(crate) fn try_connect(address: &str) -> Result<Self, Error> {
+        let (host, port) = address.rsplit_once(':').expect("host and port");
+        Self::open(&format!(
+            "host={host} port={port} user=test dbname=test connect_timeout={}",
+            DEADLINE.as_secs()
+        ))
+    }
+
+    fn open(config: &str) -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
-        let (host, port) = address.rsplit_once(':').expect("host and port");
-        let config = format!(
-            "host={host} port={port} user=test dbname=test connect_timeout={}",
-            DEADLINE.as_secs()
-        );
         let client = runtime.block_on(async {
-            let (client, connection) = tokio_postgres::connect(&config, NoTls).await?;
+            let (client, connection) = tokio_postgres::connect(config, NoTls).await?;
             tokio::spawn(connection);
             Ok::<_, Error>(client)
         })?;
@@ -39,6 +42,18 @@ impl Sql {
 
     pub(crate) fn connect(instance: &Instance) -> Self {
         Self::try_connect(&instance.sql).expect("a connection")
+    }
+
+    /// A look into a metadata store in PostgreSQL, past the reference database.
+    pub(crate) fn to_store(address: &str) -> Self {
+        Self::try_to_store(address).expect("the store")
+    }
+
+    pub(crate) fn try_to_store(address: &str) -> Result<Self, Error> {
+        let (base, schema) = address.split_once("?schema=").expect("a schema");
+        let sql = Self::open(base)?;
+        sql.ok(&format!("SET search_path TO {schema}"));
+        Ok(sql)
     }
 
     pub(crate) fn run(&self, sql: &str) -> Result<(), Error> {

@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use crate::client::Sql;
-use crate::instance::{World, wait_for};
+use crate::instance::wait_for;
+use crate::world::{World, on_both_stores};
+
+on_both_stores!(acknowledged_writes_survive_kills_at_random_moments,);
 
 const WRITERS: usize = 3;
 const READERS: usize = 2;
@@ -143,8 +146,7 @@ fn read(shared: &Shared) {
     }
 }
 
-#[test]
-fn acknowledged_writes_survive_kills_at_random_moments() {
+fn acknowledged_writes_survive_kills_at_random_moments(world: World) {
     let rounds: u32 = std::env::var("CHANGEOVER_SOAK_KILLS")
         .ok()
         .and_then(|rounds| rounds.parse().ok())
@@ -161,7 +163,6 @@ fn acknowledged_writes_survive_kills_at_random_moments() {
         seed ^= seed << 17;
         seed % below
     };
-    let world = World::new();
     let mut leader = world.leader("leader", "current", 0);
     let sql = Sql::connect(&leader);
     sql.ok("CREATE TABLE rows (w int8, n int8); CREATE INDEX rows_w ON rows (w); CREATE TABLE counter (n int8); INSERT INTO counter VALUES (0); CREATE TABLE clients (w int8)");

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,47 +24,6 @@ pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Result<T, S
     }
 }
 
-/// A store and everything around it, gone at the end of the test.
-pub(crate) struct World {
-    pub(crate) directory: tempfile::TempDir,
-}
-
-impl World {
-    pub(crate) fn new() -> Self {
-        Self {
-            directory: tempfile::tempdir().expect("a temporary directory"),
-        }
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    pub(crate) fn store(&self) -> PathBuf {
-        self.path("store.db")
-    }
-
-    /// An instance of that name; its data directory and log belong to the name.
-    pub(crate) fn instance(&self, name: &str, version: &str, generation: u64) -> Setup {
-        Setup {
-            name: name.to_owned(),
-            root: self.directory.path().to_owned(),
-            version: version.to_owned(),
-            generation,
-            store: format!("sqlite:{}", self.store().display()),
-            extra: Vec::new(),
-            environment: Vec::new(),
-        }
-    }
-
-    /// An instance that leads and answers SQL.
-    pub(crate) fn leader(&self, name: &str, version: &str, generation: u64) -> Instance {
-        let instance = self.instance(name, version, generation).start();
-        instance.wait_ready();
-        instance
-    }
-}
-
 #[derive(Clone)]
 pub(crate) struct Setup {
     name: String,
@@ -77,6 +36,25 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
+    /// An instance whose files are in `root`, called after its name.
+    pub(crate) fn new(
+        root: PathBuf,
+        name: &str,
+        version: &str,
+        generation: u64,
+        store: String,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            root,
+            version: version.to_owned(),
+            generation,
+            store,
+            extra: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
+
     pub(crate) fn arg(mut self, name: &str, value: &str) -> Self {
         self.extra.extend([name.to_owned(), value.to_owned()]);
         self
@@ -324,24 +302,4 @@ impl Instance {
             },
         );
     }
-}
-
-/// The bytes of the store's log, whatever format they are of: each record's mark and body.
-pub(crate) fn stored(path: &Path) -> Vec<(i64, u8, Vec<u8>)> {
-    let connection = rusqlite::Connection::open(path).expect("the store");
-    let mut statement = connection
-        .prepare("SELECT position, mark, body FROM log ORDER BY position, part")
-        .expect("a log");
-    let rows = statement.query_map([], |row| {
-        let body = match row.get_ref(2)? {
-            rusqlite::types::ValueRef::Text(bytes) | rusqlite::types::ValueRef::Blob(bytes) => {
-                bytes.to_vec()
-            }
-            _ => Vec::new(),
-        };
-        Ok((row.get(0)?, row.get(1)?, body))
-    });
-    rows.expect("rows")
-        .collect::<Result<_, _>>()
-        .expect("records")
 }

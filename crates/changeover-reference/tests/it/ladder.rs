@@ -3,10 +3,18 @@
 use std::collections::BTreeSet;
 
 use crate::client::Sql;
-use crate::instance::{World, stored};
 use crate::upgrade::promote;
+use crate::world::{World, on_both_stores};
 
-fn climb(from: &str, to: &str) {
+on_both_stores!(
+    v0_1_0_to_v0_2_0,
+    v0_2_0_to_v0_3_0,
+    v0_3_0_to_current,
+    v0_1_0_to_current,
+    the_whole_ladder_with_two_slots,
+);
+
+fn climb(world: &World, from: &str, to: &str) {
     let releases = changeover_reference::releases();
     let format = |version: &str| {
         releases
@@ -15,7 +23,6 @@ fn climb(from: &str, to: &str) {
             .expect("known")
             .format
     };
-    let world = World::new();
     let mut old = world.leader("old", from, 0);
     let sql = Sql::connect(&old);
     sql.ok(
@@ -35,7 +42,7 @@ fn climb(from: &str, to: &str) {
     }
     sql.ok("UPDATE t SET n = n + 100 WHERE n >= 20; DELETE FROM t WHERE n < 5");
     let before = sql.rows("SELECT * FROM t ORDER BY n");
-    let bytes = stored(&world.store());
+    let bytes = world.log();
 
     let held = world
         .instance("new", to, 1)
@@ -50,14 +57,11 @@ fn climb(from: &str, to: &str) {
         before,
         "{to} reads what {from} wrote"
     );
-    assert_eq!(stored(&world.store()), bytes);
+    assert_eq!(world.log(), bytes);
     promote(&mut new);
     assert_eq!(old.wait_exit(), 0);
     new.wait_log("migration held at 14");
-    let marks: BTreeSet<u8> = stored(&world.store())
-        .iter()
-        .map(|record| record.1)
-        .collect();
+    let marks: BTreeSet<u8> = world.log().iter().map(|record| record.1).collect();
     assert_eq!(marks.len(), 2, "half migrated: {marks:?}");
     Sql::connect(&new).ok("INSERT INTO t VALUES (1000, NULL, NULL, NULL)");
     new.kill();
@@ -71,7 +75,7 @@ fn climb(from: &str, to: &str) {
         before
     );
     assert_eq!(sql.int("SELECT count(*) FROM t"), before.len() as i64 + 1);
-    let after = stored(&world.store());
+    let after = world.log();
     let marks: BTreeSet<u8> = after.iter().map(|record| record.1).collect();
     assert_eq!(marks.len(), 1, "{marks:?}");
     let bodies: BTreeSet<&Vec<u8>> = bytes.iter().map(|record| &record.2).collect();
@@ -103,29 +107,23 @@ fn climb(from: &str, to: &str) {
     }
 }
 
-#[test]
-fn v0_1_0_to_v0_2_0() {
-    climb("v0.1.0", "v0.2.0");
+fn v0_1_0_to_v0_2_0(world: World) {
+    climb(&world, "v0.1.0", "v0.2.0");
 }
 
-#[test]
-fn v0_2_0_to_v0_3_0() {
-    climb("v0.2.0", "v0.3.0");
+fn v0_2_0_to_v0_3_0(world: World) {
+    climb(&world, "v0.2.0", "v0.3.0");
 }
 
-#[test]
-fn v0_3_0_to_current() {
-    climb("v0.3.0", "current");
+fn v0_3_0_to_current(world: World) {
+    climb(&world, "v0.3.0", "current");
 }
 
-#[test]
-fn v0_1_0_to_current() {
-    climb("v0.1.0", "current");
+fn v0_1_0_to_current(world: World) {
+    climb(&world, "v0.1.0", "current");
 }
 
-#[test]
-fn the_whole_ladder_with_two_slots() {
-    let world = World::new();
+fn the_whole_ladder_with_two_slots(world: World) {
     let mut leader = world.leader("g0", "v0.1.0", 0);
     Sql::connect(&leader).ok("CREATE TABLE t (a int8)");
     for (generation, release) in changeover_reference::releases().iter().enumerate().skip(1) {
@@ -146,9 +144,7 @@ fn the_whole_ladder_with_two_slots() {
     }
     // Only the last format lists its DDL apart, also what older releases wrote.
     leader.wait_log("migrated the store");
-    let store = rusqlite::Connection::open(world.store()).unwrap();
-    let statement: String = store
-        .query_row("SELECT statement FROM catalog", [], |row| row.get(0))
-        .unwrap();
-    assert!(statement.starts_with("CREATE TABLE \"t\""), "{statement}");
+    let listed = world.catalog();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert!(listed[0].starts_with("CREATE TABLE \"t\""), "{listed:?}");
 }

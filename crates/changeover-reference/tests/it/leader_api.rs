@@ -1,12 +1,15 @@
 //! The leader API, to the letter.
 
 use crate::client::Sql;
-use crate::instance::World;
 use crate::upgrade::promote;
+use crate::world::{World, on_both_stores};
 
-#[test]
-fn a_leader_answers_as_documented() {
-    let world = World::new();
+on_both_stores!(
+    a_leader_answers_as_documented,
+    a_promotion_before_it_is_ready_is_refused,
+);
+
+fn a_leader_answers_as_documented(world: World) {
     let leader = world.leader("leader", "current", 0);
     let get = |path| leader.http("GET", path).expect(path);
     let (code, head, body) = get("/api/leader/status");
@@ -46,9 +49,7 @@ fn a_leader_answers_as_documented() {
     Sql::connect(&leader).ok("SELECT 1");
 }
 
-#[test]
-fn a_promotion_before_it_is_ready_is_refused() {
-    let world = World::new();
+fn a_promotion_before_it_is_ready_is_refused(world: World) {
     let old = world.leader("old", "v0.1.0", 0);
     let writer = Sql::connect(&old);
     writer.ok("CREATE TABLE t (a int)");

@@ -1,11 +1,11 @@
 //! psql talks to it.
 
+use crate::world::{World, on_both_stores};
 use std::process::Command;
 
-use crate::instance::World;
+on_both_stores!(a_session_with_psql,);
 
-#[test]
-fn a_session_with_psql() {
+fn a_session_with_psql(world: World) {
     if Command::new("psql").arg("--version").output().is_err() {
         assert!(
             std::env::var_os("CHANGEOVER_PROVISIONED").is_none_or(|value| value != "1"),
@@ -14,7 +14,6 @@ fn a_session_with_psql() {
         println!("skipped: psql not found");
         return;
     }
-    let world = World::new();
     let leader = world.leader("a", "current", 0);
     let (host, port) = leader.sql.rsplit_once(':').unwrap();
     let script =

@@ -4,7 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::client::{Sql, state};
-use crate::instance::{World, wait_for};
+use crate::instance::wait_for;
+use crate::world::{World, on_both_stores};
+
+on_both_stores!(
+    types_and_parameters,
+    errors_have_the_states_that_clients_know,
+    transactions,
+    conflicts_are_told_and_an_idle_writer_is_ended,
+    a_long_scan_does_not_block_writers,
+    row_effects_are_replayed_exactly,
+    a_statement_can_be_cancelled,
+    a_prepared_statement_follows_changed_definitions,
+    every_text_is_kept_as_it_is,
+    a_client_that_does_not_read_its_answer_holds_up_nobody,
+    a_newer_protocol_is_negotiated_down,
+);
 
 fn texts(rows: &[Vec<Option<String>>]) -> Vec<String> {
     rows.iter()
@@ -17,9 +32,7 @@ fn texts(rows: &[Vec<Option<String>>]) -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn types_and_parameters() {
-    let world = World::new();
+fn types_and_parameters(world: World) {
     let leader = world.leader("a", "current", 0);
     let sql = Sql::connect(&leader);
     sql.ok("CREATE TABLE t (k text PRIMARY KEY, a int2, b int4, c int8, d float4, e float8, f varchar(5), g bool, h bytea)");
@@ -124,9 +137,7 @@ fn types_and_parameters() {
     );
 }
 
-#[test]
-fn errors_have_the_states_that_clients_know() {
-    let world = World::new();
+fn errors_have_the_states_that_clients_know(world: World) {
     let leader = world.leader("a", "current", 0);
     let sql = Sql::connect(&leader);
     sql.ok("CREATE TABLE t (a int2 PRIMARY KEY, b text NOT NULL DEFAULT 'x', c bool CHECK (c), d int REFERENCES t (a)); INSERT INTO t VALUES (1)");
@@ -205,9 +216,7 @@ fn errors_have_the_states_that_clients_know() {
     );
 }
 
-#[test]
-fn transactions() {
-    let world = World::new();
+fn transactions(world: World) {
     let leader = world.leader("a", "current", 0);
     let sql = Sql::connect(&leader);
     sql.ok("CREATE TABLE t (a int PRIMARY KEY, b int)");
@@ -245,9 +254,7 @@ fn transactions() {
     assert_eq!(sql.int("SHOW log_position"), position + 1);
 }
 
-#[test]
-fn conflicts_are_told_and_an_idle_writer_is_ended() {
-    let world = World::new();
+fn conflicts_are_told_and_an_idle_writer_is_ended(world: World) {
     let leader = world.leader("a", "current", 0);
     let (one, two) = (Sql::connect(&leader), Sql::connect(&leader));
     one.ok("CREATE TABLE t (a int PRIMARY KEY, b int); INSERT INTO t VALUES (1, 0)");
@@ -276,9 +283,7 @@ fn conflicts_are_told_and_an_idle_writer_is_ended() {
     assert_eq!(one.value("SELECT b FROM t"), "6");
 }
 
-#[test]
-fn a_long_scan_does_not_block_writers() {
-    let world = World::new();
+fn a_long_scan_does_not_block_writers(world: World) {
     let mut leader = world.leader("a", "current", 0);
     let sql = Sql::connect(&leader);
     sql.ok("CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t SELECT g FROM generate_series(1, 1000) AS g");
@@ -303,9 +308,7 @@ fn a_long_scan_does_not_block_writers() {
     assert!(scan.join().unwrap());
 }
 
-#[test]
-fn row_effects_are_replayed_exactly() {
-    let world = World::new();
+fn row_effects_are_replayed_exactly(world: World) {
     let mut leader = world.leader("a", "current", 0);
     let sql = Sql::connect(&leader);
     sql.ok("CREATE TABLE keys (id bigserial PRIMARY KEY, v text); CREATE TABLE t (a int8 PRIMARY KEY, b float8, c bytea, \"Odd \"\"name\" text);
@@ -353,9 +356,7 @@ fn row_effects_are_replayed_exactly() {
     );
 }
 
-#[test]
-fn a_statement_can_be_cancelled() {
-    let world = World::new();
+fn a_statement_can_be_cancelled(world: World) {
     let leader = world.leader("a", "current", 0);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -385,9 +386,7 @@ fn a_statement_can_be_cancelled() {
     }
 }
 
-#[test]
-fn a_prepared_statement_follows_changed_definitions() {
-    let world = World::new();
+fn a_prepared_statement_follows_changed_definitions(world: World) {
     let leader = world.leader("a", "current", 0);
     let sql = Sql::connect(&leader);
     sql.ok("CREATE TABLE t (a int8); INSERT INTO t VALUES (1)");
@@ -405,11 +404,9 @@ fn a_prepared_statement_follows_changed_definitions() {
     );
 }
 
-#[test]
-fn every_text_is_kept_as_it_is() {
+fn every_text_is_kept_as_it_is(world: World) {
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};
-    let world = World::new();
     let leader = world.leader("a", "current", 0);
     let sql = Sql::connect(&leader);
     sql.ok("CREATE TABLE t (a text)");
@@ -449,10 +446,8 @@ fn every_text_is_kept_as_it_is() {
         .unwrap();
 }
 
-#[test]
-fn a_client_that_does_not_read_its_answer_holds_up_nobody() {
+fn a_client_that_does_not_read_its_answer_holds_up_nobody(world: World) {
     use std::io::{Read, Write};
-    let world = World::new();
     let leader = world.leader("a", "current", 0);
     let sql = Sql::connect(&leader);
     sql.ok("CREATE TABLE t (a int, b text)");
@@ -478,10 +473,8 @@ fn a_client_that_does_not_read_its_answer_holds_up_nobody() {
     assert_eq!(sql.int("SELECT count(*) FROM t"), 1);
 }
 
-#[test]
-fn a_newer_protocol_is_negotiated_down() {
+fn a_newer_protocol_is_negotiated_down(world: World) {
     use std::io::{Read, Write};
-    let world = World::new();
     let leader = world.leader("a", "current", 0);
     let mut stream = std::net::TcpStream::connect(&leader.sql).unwrap();
     stream

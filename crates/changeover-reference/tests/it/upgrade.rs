@@ -8,7 +8,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::sys::signal::Signal;
 
 use crate::client::Sql;
-use crate::instance::{DEADLINE, Instance, World, wait_for};
+use crate::instance::{DEADLINE, Instance, wait_for};
+use crate::world::{World, on_both_stores};
+
+on_both_stores!(
+    a_promotion_keeps_every_acknowledged_write,
+    an_idle_leader_notices_that_it_is_fenced,
+    read_only_mode_refuses_every_write,
+    definitions_changed_while_catching_up_cause_a_restart_and_are_picked_up,
+    definitions_changed_when_ready_are_followed,
+    a_generation_slower_than_the_leader_is_never_ready,
+    a_leader_that_was_stopped_answers_nothing_after_its_successor,
+    skipping_the_catch_up_makes_ready_at_once_and_loses_nothing,
+    of_two_processes_of_one_generation_exactly_one_survives,
+    a_skipped_generation_learns_that_it_is_fenced,
+    the_acknowledgement_log_tells_of_both_leaders,
+    a_leader_that_is_outlived_while_it_hydrates_is_fenced,
+    a_leader_whose_migration_waits_notices_that_it_is_fenced,
+);
 
 /// Promotes a ready instance as a supervisor would, until it answers SQL.
 pub(crate) fn promote(instance: &mut Instance) {
@@ -27,9 +44,7 @@ pub(crate) fn promote(instance: &mut Instance) {
     instance.wait_ready();
 }
 
-#[test]
-fn a_promotion_keeps_every_acknowledged_write() {
-    let world = World::new();
+fn a_promotion_keeps_every_acknowledged_write(world: World) {
     let mut old = world.leader("old", "v0.1.0", 0);
     Sql::connect(&old).ok("CREATE TABLE t (n int8 PRIMARY KEY)");
     let mut new = world.instance("new", "v0.2.0", 1).start();
@@ -99,9 +114,7 @@ fn a_promotion_keeps_every_acknowledged_write() {
     assert_eq!(old.wait_exit(), 0);
 }
 
-#[test]
-fn an_idle_leader_notices_that_it_is_fenced() {
-    let world = World::new();
+fn an_idle_leader_notices_that_it_is_fenced(world: World) {
     let mut old = world.leader("old", "current", 3);
     let mut new = world.instance("new", "current", 5).start();
     promote(&mut new);
@@ -113,9 +126,7 @@ fn an_idle_leader_notices_that_it_is_fenced() {
     );
 }
 
-#[test]
-fn read_only_mode_refuses_every_write() {
-    let world = World::new();
+fn read_only_mode_refuses_every_write(world: World) {
     let old = world.leader("old", "v0.2.0", 0);
     Sql::connect(&old).ok("CREATE TABLE t (a int); INSERT INTO t VALUES (1)");
     let new = world.instance("new", "v0.3.0", 1).start();
@@ -172,9 +183,7 @@ fn read_only_mode_refuses_every_write() {
     assert_eq!(sql.value("SELECT a FROM t"), "1");
 }
 
-#[test]
-fn definitions_changed_while_catching_up_cause_a_restart_and_are_picked_up() {
-    let world = World::new();
+fn definitions_changed_while_catching_up_cause_a_restart_and_are_picked_up(world: World) {
     let old = world.leader("old", "v0.1.0", 0);
     let writer = Sql::connect(&old);
     writer.ok("CREATE TABLE t (a int)");
@@ -198,9 +207,7 @@ fn definitions_changed_while_catching_up_cause_a_restart_and_are_picked_up() {
     assert_eq!(Sql::connect(&new).int("SELECT count(*) FROM t"), 40);
 }
 
-#[test]
-fn definitions_changed_when_ready_are_followed() {
-    let world = World::new();
+fn definitions_changed_when_ready_are_followed(world: World) {
     let old = world.leader("old", "v0.1.0", 0);
     let mut new = world.instance("new", "v0.2.0", 1).start();
     new.wait_status("ReadyToPromote");
@@ -221,9 +228,7 @@ fn definitions_changed_when_ready_are_followed() {
     sql.ok("INSERT INTO w (d) VALUES (9); ALTER TABLE w DROP COLUMN c; DROP VIEW v; DROP TABLE w");
 }
 
-#[test]
-fn a_generation_slower_than_the_leader_is_never_ready() {
-    let world = World::new();
+fn a_generation_slower_than_the_leader_is_never_ready(world: World) {
     let old = world.leader("old", "v0.1.0", 0);
     let writer = Sql::connect(&old);
     writer.ok("CREATE TABLE t (a int)");
@@ -274,8 +279,7 @@ fn read_answer(stream: &mut TcpStream) -> Vec<u8> {
     answer
 }
 
-#[test]
-fn a_leader_that_was_stopped_answers_nothing_after_its_successor() {
+fn a_leader_that_was_stopped_answers_nothing_after_its_successor(world: World) {
     let query = |sql: &str| message(b'Q', format!("{sql}\0").as_bytes());
     // Whatever rests on data: rows, plans, definitions, errors.
     let describe = [
@@ -299,7 +303,6 @@ fn a_leader_that_was_stopped_answers_nothing_after_its_successor() {
         describe,
         describe_error,
     ];
-    let world = World::new();
     let mut old = world.leader("0", "current", 0);
     Sql::connect(&old).ok("CREATE TABLE t (n int8)");
     for round in 1..=4 {
@@ -354,9 +357,7 @@ fn a_leader_that_was_stopped_answers_nothing_after_its_successor() {
     }
 }
 
-#[test]
-fn skipping_the_catch_up_makes_ready_at_once_and_loses_nothing() {
-    let world = World::new();
+fn skipping_the_catch_up_makes_ready_at_once_and_loses_nothing(world: World) {
     let old = world.leader("old", "v0.1.0", 0);
     let writer = Sql::connect(&old);
     writer.ok("CREATE TABLE t (a int)");
@@ -377,9 +378,7 @@ fn skipping_the_catch_up_makes_ready_at_once_and_loses_nothing() {
     assert_eq!(Sql::connect(&new).int("SELECT count(*) FROM t"), 50);
 }
 
-#[test]
-fn of_two_processes_of_one_generation_exactly_one_survives() {
-    let world = World::new();
+fn of_two_processes_of_one_generation_exactly_one_survives(world: World) {
     let mut first = world.leader("first", "current", 0);
     let mut second = world.leader("second", "current", 0);
     assert_eq!(first.wait_exit(), 1);
@@ -409,9 +408,7 @@ fn of_two_processes_of_one_generation_exactly_one_survives() {
     Sql::connect(&both[survivor]).ok("INSERT INTO t VALUES (1)");
 }
 
-#[test]
-fn a_skipped_generation_learns_that_it_is_fenced() {
-    let world = World::new();
+fn a_skipped_generation_learns_that_it_is_fenced(world: World) {
     let _old = world.leader("old", "v0.1.0", 0);
     let mut skipped = world.instance("skipped", "v0.2.0", 1).start();
     skipped.wait_status("ReadyToPromote");
@@ -420,9 +417,7 @@ fn a_skipped_generation_learns_that_it_is_fenced() {
     assert_eq!(skipped.wait_exit(), 0);
 }
 
-#[test]
-fn the_acknowledgement_log_tells_of_both_leaders() {
-    let world = World::new();
+fn the_acknowledgement_log_tells_of_both_leaders(world: World) {
     let path = world.path("ack.log");
     let path = path.to_str().expect("UTF-8");
     let old = world
@@ -456,9 +451,7 @@ fn the_acknowledgement_log_tells_of_both_leaders() {
     });
 }
 
-#[test]
-fn a_leader_that_is_outlived_while_it_hydrates_is_fenced() {
-    let world = World::new();
+fn a_leader_that_is_outlived_while_it_hydrates_is_fenced(world: World) {
     let mut old = world.leader("old", "v0.1.0", 0);
     let sql = Sql::connect(&old);
     sql.ok("CREATE TABLE t (a int, b int)");
@@ -494,9 +487,7 @@ fn a_leader_that_is_outlived_while_it_hydrates_is_fenced() {
     );
 }
 
-#[test]
-fn a_leader_whose_migration_waits_notices_that_it_is_fenced() {
-    let world = World::new();
+fn a_leader_whose_migration_waits_notices_that_it_is_fenced(world: World) {
     let old = world.leader("old", "v0.1.0", 0);
     let sql = Sql::connect(&old);
     sql.ok("CREATE TABLE t (a int)");

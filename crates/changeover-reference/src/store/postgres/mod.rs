@@ -26,6 +26,9 @@ use crate::ladder::Release;
 /// The longest statement that is sent, in bytes. PostgreSQL takes a gigabyte, and needs a multiple of it.
 const LONGEST: usize = 64 * 1024 * 1024;
 
+/// Bytes of records after which a portion of a migration is large enough: commits wait for it.
+const PORTION: i64 = 1024 * 1024;
+
 pub(super) struct PostgresStore {
     connection: Connection,
     place: Place,
@@ -143,7 +146,13 @@ impl PostgresStore {
         }))
     }
 
-    fn records(&mut self, position: u64, limit: usize) -> Result<Vec<(u8, Record)>, StoreError> {
+    /// The records after `position`, at most `limit`, and no more once they take `enough` bytes.
+    fn records(
+        &mut self,
+        position: u64,
+        limit: usize,
+        enough: i64,
+    ) -> Result<Vec<(u8, Record)>, StoreError> {
         let last = signed(position.saturating_add(limit as u64));
         let after = signed(position);
         let rows = self
@@ -152,7 +161,11 @@ impl PostgresStore {
                 client
                     .query_typed(
                         statements::READ,
-                        &[(&after, Type::INT8), (&last, Type::INT8)],
+                        &[
+                            (&after, Type::INT8),
+                            (&last, Type::INT8),
+                            (&enough, Type::INT8),
+                        ],
                     )
                     .await
             })
@@ -296,7 +309,7 @@ impl MetadataStore for PostgresStore {
     }
 
     fn read(&mut self, position: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
-        let records = self.records(position, limit)?;
+        let records = self.records(position, limit, i64::MAX)?;
         Ok(records.into_iter().map(|(_, record)| record).collect())
     }
 
@@ -319,21 +332,19 @@ impl MetadataStore for PostgresStore {
             return Ok(fenced);
         }
         let limit = limit.min(usize::try_from(until - from).unwrap_or(usize::MAX));
-        let records = self.records(from, limit)?;
-        if records.len() < limit {
-            let missing = from + records.len() as u64 + 1;
-            return Err(self.place.damaged(format!("record {missing} is missing")));
+        let records = self.records(from, limit, PORTION)?;
+        if records.is_empty() {
+            return Err(self
+                .place
+                .damaged(format!("record {} is missing", from + 1)));
         }
+        let to = from + records.len() as u64;
         let older: Vec<Record> = records
             .into_iter()
             .filter(|(mark, _)| *mark < self.place.release.mark)
             .map(|(_, record)| record)
             .collect();
-        let to = from + limit as u64;
         let text = statements::migrate(self.place.release, token, from, to, &older);
-        if text.len() > LONGEST && limit > 1 {
-            return self.migrate(token, limit / 2);
-        }
         if self.send(&text)?.is_empty() {
             // Refused: the fence is another's by now.
             let fence = self.state()?.fence;

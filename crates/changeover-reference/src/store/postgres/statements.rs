@@ -29,10 +29,14 @@ pub(super) const LOOK: &str = "
 pub(super) const FENCE: &str =
     "SELECT generation, epoch, upper, format, migrated, migrate_until FROM fence";
 
-/// Records after one position and up to another.
-pub(super) const READ: &str = "SELECT position, mark, parts FROM log WHERE position > $1 AND position <= $2 ORDER BY position";
+/// Records after one position and up to another, until they take so many bytes, and at least one.
+pub(super) const READ: &str = "
+    SELECT position, mark, parts FROM (
+        SELECT position, mark, parts, sum(pg_column_size(parts)) OVER (ORDER BY position) - pg_column_size(parts) AS before
+        FROM log WHERE position > $1 AND position <= $2) AS counted
+    WHERE before < $3 ORDER BY position";
 
-/// Makes the tables, all or none. First processes may race: the lock is the transaction's, and so goes with it.
+/// Makes the tables, all or none. Records are not compressed: their sizes then tell what reading them costs. First processes may race: the lock is the transaction's, and so goes with it.
 pub(super) fn initialise(schema: &str, schema_exists: bool) -> String {
     let create_schema = if schema_exists {
         // Asking for it once more would need a right that the owner of a schema may lack.
@@ -49,6 +53,7 @@ pub(super) fn initialise(schema: &str, schema_exists: bool) -> String {
              migrated bigint NOT NULL, migrate_until bigint NOT NULL) WITH (fillfactor = 10);
          CREATE TABLE IF NOT EXISTS log (
              position bigint PRIMARY KEY, mark smallint NOT NULL, parts bytea[] NOT NULL);
+         ALTER TABLE log ALTER parts SET STORAGE EXTERNAL;
          CREATE TABLE IF NOT EXISTS catalog (
              position bigint NOT NULL, part integer NOT NULL, statement text NOT NULL, PRIMARY KEY (position, part));
          COMMENT ON TABLE fence IS '{OURS}';
