@@ -2,6 +2,7 @@
 
 use crate::run::{run, succeeds};
 use anyhow::{Context, Result, bail};
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -20,7 +21,7 @@ pub(crate) struct Prerequisite {
 }
 
 /// Everything that tests need.
-pub(crate) const PREREQUISITES: [Prerequisite; 2] = [
+pub(crate) const PREREQUISITES: [Prerequisite; 3] = [
     Prerequisite {
         package: "postgresql-client",
         needed_for: "talking to the reference database with psql",
@@ -32,7 +33,23 @@ pub(crate) const PREREQUISITES: [Prerequisite; 2] = [
         // Debian's own interpreter: another one on the path does not see Debian's modules.
         probe: &["/usr/bin/python3", "-c", "import psycopg"],
     },
+    Prerequisite {
+        package: POSTGRESQL,
+        needed_for: "the metadata store in PostgreSQL",
+        // Tests look in the same places: Debian keeps a server's programs off the path.
+        probe: &[
+            "sh",
+            "-c",
+            "command -v initdb || ls /usr/lib/postgresql/*/bin/initdb",
+        ],
+    },
 ];
+
+/// Debian's newest server. Tests start servers of their own from its programs.
+const POSTGRESQL: &str = "postgresql";
+
+/// Where Debian's packages of PostgreSQL look before they make and start a server for the machine.
+const NO_CLUSTER: &str = "/etc/postgresql-common/createcluster.d/changeover-tests.conf";
 
 impl Prerequisite {
     fn is_there(&self) -> bool {
@@ -82,6 +99,12 @@ pub(crate) fn install() -> Result<()> {
             .args(arguments)
             .env("DEBIAN_FRONTEND", "noninteractive"))
     };
+    if packages.contains(&POSTGRESQL) {
+        let place = Path::new(NO_CLUSTER);
+        fs::create_dir_all(place.parent().unwrap_or(place))
+            .and_then(|()| fs::write(place, "create_main_cluster = false\n"))
+            .with_context(|| format!("cannot write {NO_CLUSTER}"))?;
+    }
     apt(&["update", "--quiet"])?;
     let mut install = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
     install.extend(packages);
