@@ -15,7 +15,7 @@ use crate::deployment::Deployment;
 use crate::engine::Engine;
 use crate::follow::{Follower, HydrateError, Hydration};
 use crate::ladder::{self, Release};
-use crate::store::{Fence, MetadataStore, Migration, Role, StoreAddress};
+use crate::store::{Fence, MetadataStore, Migration, Role, StoreAddress, StoreError};
 use crate::{exit, leader_api, log, session};
 
 /// How often an idle leader looks whether it has been fenced out.
@@ -23,6 +23,9 @@ const POLL: Duration = Duration::from_millis(25);
 
 /// Records rewritten at a time, between which commits have their turn.
 const MIGRATION_CHUNK: usize = 64;
+
+/// How long a migration waits for a store that cannot be reached, before it tries again.
+const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
 
 /// A session's stack. Only touched pages count; deep expressions are walked on it.
 const STACK: usize = 16 * 1024 * 1024;
@@ -439,6 +442,11 @@ fn migrate(leader: &Leader) {
                 std::thread::sleep(Duration::from_millis(1));
             }
             Ok(Migration::Fenced(newer)) => exit::fenced(leader.token(), newer),
+            // Nothing was written, and nobody waits for it.
+            Err(error @ StoreError::Unreachable { .. }) => {
+                log::warning!("{error}; the migration goes on later");
+                std::thread::sleep(MIGRATION_PAUSE);
+            }
             Err(error) => exit::store_failed(&error),
         }
     }

@@ -7,6 +7,7 @@ use super::{compare, write};
 use crate::client::{Sql, state};
 use crate::instance::{DEADLINE, Instance, wait_for};
 use crate::postgres_server::Server;
+use crate::upgrade::promote;
 use crate::world::World;
 
 /// A server of our own with these settings, and a leader with a table.
@@ -79,6 +80,46 @@ fn nothing_acknowledged_is_lost_when_the_store_crashes_under_load() {
         written.extend(writers.into_iter().map(|w| w.join().unwrap()));
     }
     compare(&leader, &written);
+}
+
+#[test]
+fn a_migration_outlives_a_crash_of_the_store() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let server = Arc::new(server);
+    let world = World::on(Arc::clone(&server));
+    let old = world.leader("old", "v0.1.0", 0);
+    let sql = Sql::connect(&old);
+    sql.ok("CREATE TABLE t (n int8)");
+    for n in 0..400 {
+        sql.ok(&format!("INSERT INTO t VALUES ({n})"));
+    }
+    let new = world.instance("new", "current", 1);
+    let mut new = new.env("CHANGEOVER_TEST_MIGRATION_CHUNK", "1").start();
+    promote(&mut new);
+    let migrated = || Sql::to_store(&world.store()).int("SELECT migrated FROM fence");
+    wait_for("some of the migration", || match migrated() {
+        0..20 => Err("too little".to_owned()),
+        _ => Ok(()),
+    });
+    server.stop();
+    // It waits, or ends because a portion was under way.
+    wait_for("the migration to notice", || {
+        if !new.is_running() || new.log().contains("the migration goes on later") {
+            Ok(())
+        } else {
+            Err(new.log())
+        }
+    });
+    server.start_again();
+    assert!(migrated() < 401, "too late");
+    if !new.is_running() {
+        new.restart();
+    }
+    new.wait_log("migrated the store");
+    assert!(world.log().iter().all(|(_, mark, _)| *mark == 4));
+    assert_eq!(Sql::connect(&new).int("SELECT count(*) FROM t"), 400);
 }
 
 #[test]
