@@ -190,7 +190,7 @@ pub(crate) struct ServiceOptions {
     #[arg(long, value_name = "NAME")]
     pub(crate) runtime: Option<String>,
 
-    /// The metadata store that all generations share, such as sqlite (a new one) or sqlite:PATH [default: the target's]
+    /// The metadata store that all generations share, such as sqlite or postgres (a new one), sqlite:PATH or postgres://user@host/database [default: the target's]
     #[arg(long, value_name = "STORE")]
     pub(crate) metadata_store: Option<MetadataStore>,
 
@@ -371,7 +371,12 @@ impl FromStr for MetadataStore {
             }),
             Some((_, "")) => Err("the place behind the colon is missing, as in sqlite:PATH".into()),
             Some((kind, location)) => Ok(MetadataStore {
-                kind: kind.to_owned(),
+                // PostgreSQL's own programs take both.
+                kind: match kind {
+                    "postgresql" => "postgres",
+                    kind => kind,
+                }
+                .to_owned(),
                 location: Some(location.to_owned()),
             }),
         }

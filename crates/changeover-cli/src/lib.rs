@@ -13,6 +13,7 @@ mod output;
 mod planning;
 mod run;
 mod signals;
+mod store;
 mod usage;
 mod watch;
 

@@ -278,6 +278,17 @@ pub enum EventKind {
     },
     /// It was.
     SwitchDone,
+    /// A metadata store of the run's own is about to be started.
+    MetadataStoreIntent,
+    /// It takes connections.
+    MetadataStoreDone {
+        /// Where.
+        addr: String,
+    },
+    /// What the run made of a metadata store is about to be removed.
+    MetadataStoreEndIntent,
+    /// It was.
+    MetadataStoreEndDone,
     /// The clients' tables are about to be created.
     PrepareIntent,
     /// They were.
@@ -368,6 +379,8 @@ impl Event {
                 | EventKind::RestartIntent { .. }
                 | EventKind::PromoteIntent { .. }
                 | EventKind::SwitchIntent { .. }
+                | EventKind::MetadataStoreIntent
+                | EventKind::MetadataStoreEndIntent
                 | EventKind::PrepareIntent
                 | EventKind::LoadIntent
                 | EventKind::LoadEndIntent

@@ -25,4 +25,4 @@ mod store;
 pub use args::ServeArgs;
 pub use ladder::{Release, UnknownVersion, find, releases};
 pub use serve::run;
-pub use store::{PostgresAddress, StoreAddress};
+pub use store::{PostgresAddress, StoreAddress, StoreTrouble, look, remove};

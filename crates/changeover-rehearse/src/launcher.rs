@@ -6,6 +6,7 @@ use changeover_model::service::ServiceArgs;
 use changeover_model::target::{Target, fill};
 use changeover_model::version::PathVersion;
 use changeover_runtime::{InstanceSpec, Runtime, RuntimeError};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Makes specifications of instances out of a target's templates.
@@ -19,6 +20,8 @@ pub(crate) struct Launcher {
     pub(crate) program: String,
     /// The metadata store's address, as instances take it.
     pub(crate) metadata_store: String,
+    /// What instances get in their environment for it.
+    pub(crate) metadata_store_env: BTreeMap<String, String>,
 }
 
 impl Launcher {
@@ -59,6 +62,7 @@ impl Launcher {
                     .env
                     .iter()
                     .map(|(key, value)| (key.clone(), fill(value, &values)))
+                    .chain(self.metadata_store_env.clone())
                     .collect(),
                 sql_addr,
                 http_addr,

@@ -9,6 +9,7 @@ pub mod lanes;
 mod launcher;
 pub mod leader_api;
 pub mod load;
+pub mod metadata_store;
 pub mod observers;
 pub mod poll;
 mod premises;

@@ -1,6 +1,7 @@
 //! Where a run lives, and leaving it: whatever of a run still runs is ended, and what only served it is removed.
 
 use crate::driver::{Driver, Running, STOP_GRACE};
+use crate::metadata_store::OpenStore;
 use crate::record::About;
 use crate::surroundings::ClientSide;
 use changeover_model::event::EventKind;
@@ -107,6 +108,7 @@ fn sweep_blocking(runtime: &dyn Runtime) {
 pub(crate) async fn close(
     driver: Driver<ClientSide>,
     leader: Option<Running>,
+    store: OpenStore,
     premises: Premises,
 ) -> Option<String> {
     let Driver {
@@ -119,9 +121,10 @@ pub(crate) async fn close(
     if let Some(leader) = leader {
         leader.stop("run-over", STOP_GRACE).await;
     }
+    let kept = store.close(&recorder).await;
     let Cleared { swept, stuck } = premises.clear().await;
     let nobody = About::default();
-    for what in swept.into_iter().chain(stuck.clone()) {
+    for what in kept.into_iter().chain(swept).chain(stuck.clone()) {
         recorder.event(&nobody, EventKind::Leftover { what });
     }
     recorder.event(&nobody, EventKind::RunEnded);

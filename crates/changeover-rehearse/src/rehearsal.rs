@@ -5,6 +5,7 @@ use crate::front_door::FrontDoor;
 use crate::full_read::full_read;
 use crate::launcher::Launcher;
 use crate::load::Load;
+use crate::metadata_store::{MetadataStore, OpenStore};
 use crate::premises::{Premises, close, work};
 use crate::record::{About, Recorder};
 use crate::supervisor::{ExitRules, Now};
@@ -14,6 +15,7 @@ use changeover_model::event::EventKind;
 use changeover_model::plan::{Plan, StepPlan};
 use changeover_model::target::Target;
 use changeover_runtime::Runtime;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -46,8 +48,8 @@ pub struct Setup {
     pub run_dir: PathBuf,
     /// The changeover binary, for targets that are part of it.
     pub program: String,
-    /// The metadata store's address, as instances take it.
-    pub metadata_store: String,
+    /// The metadata store that the generations share.
+    pub metadata_store: MetadataStore,
 }
 
 /// How a rehearsal ended. What it means is the judge's business.
@@ -104,14 +106,16 @@ pub async fn rehearse(setup: Setup) -> Ending {
             instance_args: plan.instance_args.clone(),
             run_dir,
             program,
-            metadata_store,
+            metadata_store: String::new(),
+            metadata_store_env: BTreeMap::new(),
         },
+        store: OpenStore::default(),
         plan,
         live,
         leader: None,
         load: None,
     };
-    let ending = rehearsal.run().await;
+    let ending = rehearsal.run(metadata_store).await;
     rehearsal.wind_up(&ending).await;
     // Also when the signal came after the last step: what follows it was cut short.
     if interrupted.is_cancelled() {
@@ -128,19 +132,20 @@ struct Rehearsal {
     live: Arc<OnceLock<Arc<Live>>>,
     leader: Option<Running>,
     load: Option<Load>,
+    store: OpenStore,
     /// Last: it is dropped after the instances.
     premises: Premises,
 }
 
 impl Rehearsal {
-    async fn run(&mut self) -> Ending {
-        match self.steps().await {
+    async fn run(&mut self, store: MetadataStore) -> Ending {
+        match self.steps(store).await {
             Ok(()) => Ending::Completed,
             Err(stop) => stop,
         }
     }
 
-    async fn steps(&mut self) -> Result<(), Ending> {
+    async fn steps(&mut self, store: MetadataStore) -> Result<(), Ending> {
         let work = work(&self.launcher.run_dir);
         std::fs::create_dir_all(&work).map_err(|e| {
             self.failed(
@@ -148,6 +153,7 @@ impl Rehearsal {
                 format!("cannot make the directory {}: {e}", work.display()),
             )
         })?;
+        self.open_store(store).await?;
         let launch = self.launch(0).await?;
         let first = self.driver.start_first(&self.plan.path[0], launch).await;
         self.leader = Some(first.map_err(|failed| match failed.not_spawned {
@@ -164,6 +170,30 @@ impl Rehearsal {
             self.quiet_window(step.number).await?;
             self.full_read(Some(step.number)).await;
         }
+        Ok(())
+    }
+
+    async fn open_store(&mut self, store: MetadataStore) -> Result<(), Ending> {
+        let run_dir = &self.launcher.run_dir;
+        let (directory, log) = (
+            work(run_dir).join("postgres"),
+            run_dir.join("logs/metadata-store.log"),
+        );
+        let Driver {
+            runtime,
+            recorder,
+            cancel,
+            ..
+        } = &self.driver;
+        let found = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(Ending::Interrupted),
+            found = self.store.open(store, &**runtime, recorder, &directory, &log) => {
+                found.map_err(|error| Ending::CannotRun(error.message))?
+            }
+        };
+        self.launcher.metadata_store = found.address;
+        self.launcher.metadata_store_env = found.env;
         Ok(())
     }
 
@@ -282,7 +312,7 @@ impl Rehearsal {
             }
         }
         // What could not be removed is an event, and the judge's business.
-        close(self.driver, self.leader, self.premises).await;
+        close(self.driver, self.leader, self.store, self.premises).await;
     }
 
     fn event(&self, step: Option<u32>, kind: EventKind) {

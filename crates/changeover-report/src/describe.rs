@@ -101,6 +101,12 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
             harmless(missing)
         ),
         EventKind::StepFailed { reason } => format!("failed: {}", harmless(reason)),
+        EventKind::MetadataStoreDone { addr } => {
+            format!(
+                "the run's own metadata store takes connections on {}",
+                harmless(addr)
+            )
+        }
         EventKind::Leftover { what } => format!("left behind: {}", harmless(what)),
         EventKind::Interrupted { signal } => format!("interrupted by {}", harmless(signal)),
         EventKind::RunEnded => "the run is over".to_owned(),
@@ -121,6 +127,9 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
         }
         | EventKind::VersionSeen { .. }
         | EventKind::SwitchIntent { .. }
+        | EventKind::MetadataStoreIntent
+        | EventKind::MetadataStoreEndIntent
+        | EventKind::MetadataStoreEndDone
         | EventKind::PrepareIntent
         | EventKind::PrepareDone
         | EventKind::LoadIntent

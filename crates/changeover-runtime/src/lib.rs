@@ -3,6 +3,7 @@
 //! A runtime starts *instances* and reports how their processes end. It judges nothing: whether an end asks for a
 //! restart, is a fence or a crash is the driver's business.
 
+pub mod postgres;
 pub mod process;
 
 use async_trait::async_trait;

@@ -1,10 +1,11 @@
 //! `changeover rehearse`: the main job.
 
-use crate::args::{Format, MetadataStore, RehearseArgs};
+use crate::args::{Format, RehearseArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::planning::{self, Planned};
 use crate::run::{FileSink, RunDir, judge};
+use crate::store::Store;
 use crate::watch::{View, Watch};
 use crate::{output, signals};
 use changeover_model::event::EventKind;
@@ -15,10 +16,9 @@ use changeover_rehearse::record::{About, Recorder};
 use changeover_rehearse::rehearsal::{Ending, Setup, rehearse};
 use changeover_report::{Look, human};
 use changeover_runtime::process::ProcessRuntime;
-use nix::unistd::{AccessFlags, access};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
@@ -39,14 +39,7 @@ pub(crate) fn run(args: &RehearseArgs) -> Result<Exit, CliError> {
         )));
     }
     startable(&planned)?;
-    let store = args
-        .plan
-        .service
-        .metadata_store
-        .as_ref()
-        .map(given_store)
-        .transpose()?
-        .flatten();
+    let store = Store::of(&planned.plan, args.plan.service.metadata_store.as_ref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -64,9 +57,6 @@ fn startable(planned: &Planned) -> Result<(), CliError> {
             format!("does not know how to start target {}", plan.target)
         }
         () if plan.runtime != "process" => format!("has no runtime {}", plan.runtime),
-        () if plan.metadata_store != "sqlite" => {
-            format!("cannot bring metadata store {}", plan.metadata_store)
-        }
         () => return Ok(()),
     };
     Err(CliError::cannot_run_here(format!(
@@ -77,7 +67,7 @@ fn startable(planned: &Planned) -> Result<(), CliError> {
 async fn rehearse_here(
     args: &RehearseArgs,
     planned: Planned,
-    store: Option<PathBuf>,
+    store: Store,
 ) -> Result<Exit, CliError> {
     let Planned { plan, known } = planned;
     // What can be refused is refused before anything is made.
@@ -86,14 +76,8 @@ async fn rehearse_here(
     let plan_file = dir.file("plan.json");
     fs::write(&plan_file, plan.to_json())
         .map_err(|e| CliError::bad_input(format!("cannot write {}: {e}", plan_file.display())))?;
-    let reproduce = reproduce(&plan_file, store.as_deref());
-    let metadata_store = match &store {
-        Some(path) => format!("sqlite:{}", path.display()),
-        None => format!(
-            "sqlite:{}",
-            dir.file("work").join("metadata.sqlite").display()
-        ),
-    };
+    let reproduce = reproduce(&plan_file, store.option());
+    let metadata_store = store.for_run(dir.name(), dir.path())?;
     // What holds is enough for most plans; `doctor` tells when it is not.
     let _ = raise_file_limit();
     let process_runtime = ProcessRuntime::new(dir.name(), dir.path())
@@ -175,56 +159,23 @@ async fn front_door(listen: Option<SocketAddr>) -> Result<FrontDoor, CliError> {
     })
 }
 
-/// Where a store of one's own lies, absolute: instances do not share our current directory for ever.
-fn given_store(store: &MetadataStore) -> Result<Option<PathBuf>, CliError> {
-    let Some(location) = &store.location else {
-        return Ok(None);
-    };
-    let path = Path::new(location);
-    let unreachable = |problem: String| {
-        CliError::cannot_run_here(format!(
-            "the metadata store {location} cannot be reached: {problem}; give --metadata-store sqlite:PATH a file in a directory that can be written"
-        ))
-    };
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let parent = fs::canonicalize(parent)
-        .map_err(|e| unreachable(format!("its directory {}: {e}", parent.display())))?;
-    let Some(name) = path.file_name() else {
-        return Err(unreachable("it names no file".to_owned()));
-    };
-    let path = parent.join(name);
-    // Instances will open it for writing, or make it.
-    let usable = match path.exists() {
-        true => fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map(drop),
-        false => access(&parent, AccessFlags::W_OK).map_err(std::io::Error::from),
-    };
-    usable.map_err(|e| unreachable(e.to_string()))?;
-    Ok(Some(path))
-}
-
 /// The command that runs the same plan again.
-fn reproduce(plan: &Path, store: Option<&Path>) -> String {
-    let mut command = format!("changeover rehearse --plan {}", shell_word(plan));
-    if store.is_some() {
-        // Its contents are not part of the plan, and by now they have been upgraded.
-        command.push_str(" --metadata-store sqlite:COPY_OF_THE_STORE_BEFORE");
+fn reproduce(plan: &Path, store: Option<String>) -> String {
+    let mut command = format!(
+        "changeover rehearse --plan {}",
+        shell_word(&plan.to_string_lossy())
+    );
+    if let Some(store) = store {
+        command.push_str(&format!(" --metadata-store {}", shell_word(&store)));
     }
     command
 }
 
-/// A path as one word of a POSIX shell.
-fn shell_word(path: &Path) -> String {
-    let text = path.to_string_lossy();
+/// A text as one word of a POSIX shell.
+fn shell_word(text: &str) -> String {
     let tame = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
     if text.chars().all(tame) {
-        text.into_owned()
+        text.to_owned()
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
@@ -236,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_path_is_one_word_of_a_shell() {
-        assert_eq!(shell_word(Path::new("/a/plan.json")), "/a/plan.json");
-        assert_eq!(shell_word(Path::new("/a b/it's")), r"'/a b/it'\''s'");
+        assert_eq!(shell_word("/a/plan.json"), "/a/plan.json");
+        assert_eq!(shell_word("/a b/it's"), r"'/a b/it'\''s'");
     }
 }

@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 use crate::ladder::Release;
 
-pub use postgres::PostgresAddress;
+pub use postgres::{PostgresAddress, StoreTrouble, look, remove};
 
 /// A value of a row, exactly as SQLite stores it.
 #[derive(Debug, Clone, PartialEq)]

@@ -31,6 +31,7 @@ use changeover_runtime::Runtime;
 use changeover_runtime::process::ProcessRuntime;
 use place::Place;
 use run::{Course, Run};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -149,6 +150,7 @@ impl Upgrader {
                 instance_args: Vec::new(),
                 run_dir,
                 program: program.to_string_lossy().into_owned(),
+                metadata_store_env: BTreeMap::new(),
                 metadata_store: options
                     .metadata_store
                     .unwrap_or_else(|| format!("sqlite:{}", store.display())),

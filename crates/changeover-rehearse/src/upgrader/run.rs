@@ -4,6 +4,7 @@ use super::error::UpgradeError;
 use super::service::Service;
 use crate::driver::{Driver, Launch, Running, StepFailed};
 use crate::launcher::Launcher;
+use crate::metadata_store::OpenStore;
 use crate::premises::{Premises, close};
 use crate::surroundings::ClientSide;
 use changeover_model::plan::StepPlan;
@@ -91,7 +92,13 @@ impl Run {
 
     /// Ends everything in good order. Returns what could not be removed.
     pub(super) async fn close(self) -> Option<String> {
-        close(self.driver, self.leader, self.premises).await
+        close(
+            self.driver,
+            self.leader,
+            OpenStore::default(),
+            self.premises,
+        )
+        .await
     }
 
     async fn start_first(&mut self, first: &Service) -> Result<(), UpgradeError> {

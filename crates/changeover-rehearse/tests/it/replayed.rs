@@ -9,6 +9,7 @@ use changeover_model::plan::Plan;
 use changeover_model::target::Target;
 use changeover_rehearse::clock::Clock;
 use changeover_rehearse::front_door::FrontDoor;
+use changeover_rehearse::metadata_store::MetadataStore;
 use changeover_rehearse::record::Recorder;
 use changeover_rehearse::rehearsal::{Ending, Setup, rehearse};
 use std::sync::{Arc, Mutex};
@@ -102,7 +103,7 @@ async fn run(world: &Arc<World>, plan: &Plan) -> Arc<Mutex<Log>> {
         run: "replay".to_owned(),
         run_dir: place.path().to_owned(),
         program: "scripted".to_owned(),
-        metadata_store: "none".to_owned(),
+        metadata_store: MetadataStore::at("none"),
     })
     .await;
     assert_eq!(ending, Ending::Completed);

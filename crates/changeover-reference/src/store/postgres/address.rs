@@ -43,6 +43,39 @@ impl PostgresAddress {
         &self.schema
     }
 
+    /// The same place with another schema.
+    ///
+    /// # Errors
+    ///
+    /// When the name cannot be a schema's.
+    pub fn with_schema(self, name: &str) -> Result<Self, String> {
+        Ok(Self {
+            schema: checked_schema(name)?,
+            ..self
+        })
+    }
+
+    /// The password that the address gives. It is not shown with the address; hand it on as `PGPASSWORD`.
+    pub fn password(&self) -> Option<String> {
+        let password = self.config.get_password()?;
+        Some(String::from_utf8_lossy(password).into_owned())
+    }
+
+    /// The address without schema and password.
+    pub fn server(&self) -> String {
+        let shown = self.to_string();
+        let schema = format!("&schema={}", self.schema);
+        shown.strip_suffix(&schema).unwrap_or(&shown).to_owned()
+    }
+
+    /// Whether the address itself names a schema.
+    pub fn names_schema(text: &str) -> bool {
+        let options = text.split_once('?').map_or("", |(_, options)| options);
+        options
+            .split('&')
+            .any(|option| option.starts_with("schema="))
+    }
+
     pub(super) fn trust(&self) -> &Trust {
         &self.trust
     }

@@ -43,6 +43,71 @@ struct State {
     migrate_until: u64,
 }
 
+/// Why a store cannot be used, before anything is started on it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreTrouble {
+    /// Nobody answers there, or not to us.
+    #[error("{0}")]
+    Unreachable(String),
+    /// What is there is something else.
+    #[error("{0}")]
+    Foreign(String),
+    /// It did not do what it was asked for.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<StoreError> for StoreTrouble {
+    fn from(error: StoreError) -> Self {
+        let told = error.to_string();
+        match error {
+            StoreError::Unreachable { .. } => StoreTrouble::Unreachable(told),
+            StoreError::Foreign { .. } => StoreTrouble::Foreign(told),
+            _ => StoreTrouble::Failed(told),
+        }
+    }
+}
+
+/// Looks whether a store can be used: the server answers, lets us in, and the schema is absent, empty or a store. It
+/// changes nothing.
+///
+/// # Errors
+///
+/// What is in the way, in a sentence without a password.
+pub fn look(address: &PostgresAddress) -> Result<(), StoreTrouble> {
+    Ok(PostgresStore::open(address, newest())?.look().map(|_| ())?)
+}
+
+/// Removes a store with its schema. A schema that is absent, or holds something else, is left as it is.
+///
+/// # Errors
+///
+/// When the schema holds something else, or could not be removed.
+pub fn remove(address: &PostgresAddress) -> Result<(), StoreTrouble> {
+    let mut store = PostgresStore::open(address, newest())?;
+    if store.look()? == Look::Absent {
+        return Ok(());
+    }
+    store.send(&statements::remove(address.schema()))?;
+    Ok(())
+}
+
+fn newest() -> &'static Release {
+    let ladder = crate::ladder::releases();
+    &ladder[ladder.len() - 1]
+}
+
+/// What is found where a store should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// No such schema.
+    Absent,
+    /// A schema without a thing in it.
+    Empty,
+    /// A store.
+    Ours,
+}
+
 impl PostgresStore {
     pub(super) fn open(
         address: &PostgresAddress,
@@ -60,6 +125,17 @@ impl PostgresStore {
 
     /// Refuses a schema that holds something else; makes an empty one, or one that is not there, a store.
     fn check(&mut self) -> Result<(), StoreError> {
+        let there = match self.look()? {
+            Look::Ours => return Ok(()),
+            Look::Empty => true,
+            Look::Absent => false,
+        };
+        let schema = self.connection.address().schema().to_owned();
+        self.send(&statements::initialise(&schema, there)).map(drop)
+    }
+
+    /// Refuses a schema that holds something else.
+    fn look(&mut self) -> Result<Look, StoreError> {
         let schema = self.connection.address().schema().to_owned();
         let row = self
             .connection
@@ -71,17 +147,14 @@ impl PostgresStore {
             .map_err(|fault| self.reading(fault))?;
         let (there, things): (bool, i64) = (self.column(&row, 0)?, self.column(&row, 1)?);
         let comment: Option<String> = self.column(&row, 2)?;
-        if things == 0 {
-            return self
-                .send(&statements::initialise(&schema, there))
-                .map(|_| ());
-        }
-        if comment.as_deref() != Some(statements::OURS) {
-            return Err(self.place.foreign(format!(
+        match (there, things) {
+            (false, _) => Ok(Look::Absent),
+            (true, 0) => Ok(Look::Empty),
+            _ if comment.as_deref() == Some(statements::OURS) => Ok(Look::Ours),
+            _ => Err(self.place.foreign(format!(
                 "the schema `{schema}` holds tables of another product; give another with `schema=NAME`"
-            )));
+            ))),
         }
-        Ok(())
     }
 
     fn state(&mut self) -> Result<State, StoreError> {

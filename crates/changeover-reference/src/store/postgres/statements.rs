@@ -62,6 +62,11 @@ pub(super) fn initialise(schema: &str, schema_exists: bool) -> String {
     )
 }
 
+/// Removes a store with its schema.
+pub(super) fn remove(schema: &str) -> String {
+    format!("DROP SCHEMA {schema} CASCADE")
+}
+
 /// Which fences a claim may take.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Over {

@@ -1,0 +1,183 @@
+//! The metadata store of a rehearsal: what was asked for, whether it can be had, and what instances are told.
+
+use crate::args::MetadataStore as Given;
+use crate::error::CliError;
+use changeover_model::plan::Plan;
+use changeover_reference::{PostgresAddress, StoreTrouble, look, remove};
+use changeover_rehearse::metadata_store::MetadataStore;
+use changeover_runtime::postgres::Programs;
+use nix::unistd::{AccessFlags, access};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A store that can be had. Nothing has been made yet.
+#[derive(Debug)]
+pub(crate) enum Store {
+    /// A file of the run's own.
+    PrivateSqlite,
+    /// A file of the caller's, absolute: instances do not share our current directory for ever.
+    Sqlite(PathBuf),
+    /// A server of the run's own.
+    PrivatePostgres(Programs),
+    /// A server of the caller's. Unless the address names a schema, the run has one of its own there.
+    Postgres {
+        address: Box<PostgresAddress>,
+        own_schema: bool,
+    },
+}
+
+impl Store {
+    /// The store of this plan, at the place that was given.
+    ///
+    /// # Errors
+    ///
+    /// When the place is none, is somebody else's, or cannot be reached.
+    pub(crate) fn of(plan: &Plan, given: Option<&Given>) -> Result<Self, CliError> {
+        let location = given.and_then(|given| given.location.as_deref());
+        match (plan.metadata_store.as_str(), location) {
+            ("postgres", None) => Programs::find().map(Store::PrivatePostgres).ok_or_else(|| {
+                CliError::cannot_run_here(
+                    "the metadata store postgres needs initdb and postgres, which are neither on the path nor under /usr/lib/postgresql: install PostgreSQL's server, or name one that runs with --metadata-store postgres://user@host/database",
+                )
+            }),
+            ("postgres", Some(location)) => postgres(location),
+            (_, None) => Ok(Store::PrivateSqlite),
+            (_, Some(location)) => sqlite(location).map(Store::Sqlite),
+        }
+    }
+
+    /// What `rehearse --plan` needs besides the plan to meet the same store again.
+    pub(crate) fn option(&self) -> Option<String> {
+        match self {
+            Store::PrivateSqlite | Store::PrivatePostgres(_) => None,
+            // Its contents are not part of the plan, and by now they have been upgraded.
+            Store::Sqlite(_) => Some("sqlite:COPY_OF_THE_STORE_BEFORE".to_owned()),
+            Store::Postgres {
+                address,
+                own_schema: true,
+            } => Some(address.server()),
+            Store::Postgres { address, .. } => Some(format!(
+                "{}&schema=COPY_OF_THE_STORE_BEFORE",
+                address.server()
+            )),
+        }
+    }
+
+    /// The store for the run of this name, in this directory.
+    ///
+    /// # Errors
+    ///
+    /// When the run's name cannot be a schema's.
+    pub(crate) fn for_run(self, run: &str, dir: &Path) -> Result<MetadataStore, CliError> {
+        Ok(match self {
+            Store::PrivateSqlite => {
+                let file = dir.join("work").join("metadata.sqlite");
+                MetadataStore::at(format!("sqlite:{}", file.display()))
+            }
+            Store::Sqlite(file) => MetadataStore::at(format!("sqlite:{}", file.display())),
+            Store::PrivatePostgres(programs) => MetadataStore::PrivatePostgres(programs),
+            Store::Postgres {
+                address,
+                own_schema,
+            } => {
+                let address = *address;
+                let address = match own_schema {
+                    true => address
+                        .with_schema(&schema_of(run))
+                        .map_err(CliError::bad_input)?,
+                    false => address,
+                };
+                let password = address
+                    .password()
+                    .or_else(|| std::env::var("PGPASSWORD").ok());
+                MetadataStore::At {
+                    address: address.to_string(),
+                    env: password
+                        .map(|password| ("PGPASSWORD".to_owned(), password))
+                        .into_iter()
+                        .collect::<BTreeMap<_, _>>(),
+                    remove: own_schema.then(
+                        || -> Box<dyn FnOnce() -> Result<(), String> + Send> {
+                            Box::new(move || {
+                                remove(&address).map_err(|trouble| {
+                                    format!("schema {} ({trouble})", address.schema())
+                                })
+                            })
+                        },
+                    ),
+                }
+            }
+        })
+    }
+}
+
+/// A schema that no other run has: runs are named by their second and six random digits.
+fn schema_of(run: &str) -> String {
+    let tame = |c: char| match c.is_ascii_alphanumeric() {
+        true => c.to_ascii_lowercase(),
+        false => '_',
+    };
+    format!("changeover_{}", run.chars().map(tame).collect::<String>())
+}
+
+fn postgres(location: &str) -> Result<Store, CliError> {
+    let text = format!("postgres:{location}");
+    let address: PostgresAddress = text.parse().map_err(|problem| {
+        CliError::bad_input(format!("the metadata store cannot be used: {problem}"))
+    })?;
+    look(&address).map_err(|trouble| match trouble {
+        StoreTrouble::Unreachable(told) => CliError::cannot_run_here(format!(
+            "{told}; start the server, or correct the address, user and password (PGPASSWORD)"
+        )),
+        StoreTrouble::Foreign(told) => CliError::bad_input(told),
+        StoreTrouble::Failed(told) => CliError::cannot_run_here(told),
+    })?;
+    Ok(Store::Postgres {
+        own_schema: !PostgresAddress::names_schema(&text),
+        address: Box::new(address),
+    })
+}
+
+fn sqlite(location: &str) -> Result<PathBuf, CliError> {
+    let path = Path::new(location);
+    let unreachable = |problem: String| {
+        CliError::cannot_run_here(format!(
+            "the metadata store {location} cannot be reached: {problem}; give --metadata-store sqlite:PATH a file in a directory that can be written"
+        ))
+    };
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let parent = fs::canonicalize(parent)
+        .map_err(|e| unreachable(format!("its directory {}: {e}", parent.display())))?;
+    let Some(name) = path.file_name() else {
+        return Err(unreachable("it names no file".to_owned()));
+    };
+    let path = parent.join(name);
+    // Instances will open it for writing, or make it.
+    let usable = match path.exists() {
+        true => fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map(drop),
+        false => access(&parent, AccessFlags::W_OK).map_err(std::io::Error::from),
+    };
+    usable.map_err(|e| unreachable(e.to_string()))?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_has_a_schema_of_its_own() {
+        let schema = schema_of("20261122T214013Z-d46e78");
+        assert_eq!(schema, "changeover_20261122t214013z_d46e78");
+        let address: PostgresAddress = "postgres://me@h/d".parse().unwrap();
+        assert_eq!(address.with_schema(&schema).unwrap().schema(), schema);
+    }
+}

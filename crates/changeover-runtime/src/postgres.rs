@@ -1,0 +1,224 @@
+//! A PostgreSQL server of a run's own, for targets whose generations share a database.
+
+use crate::{Instance, InstanceSpec, Runtime, RuntimeError};
+use changeover_model::event::ProcessEnd;
+use nix::unistd::{Uid, User};
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Where Debian keeps the programs of a server, a directory for each major version.
+const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// How long a server may take to make its files, and again to be ready.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How often its state is looked at meanwhile.
+const POLL: Duration = Duration::from_millis(5);
+
+/// How many lines of its log an error is reported with.
+const LOG_LINES: usize = 3;
+
+/// PostgreSQL refuses to run as root; these users are asked to do it, in this order.
+const USERS: [&str; 2] = ["postgres", "nobody"];
+
+/// The programs of a PostgreSQL server on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Programs {
+    directory: PathBuf,
+}
+
+impl Programs {
+    /// Looks for `initdb` and `postgres`: on the path, then where Debian keeps them, the newest version first.
+    pub fn find() -> Option<Self> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut debian: Vec<(u32, PathBuf)> = fs::read_dir(DEBIAN)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| {
+                let major = entry.file_name().to_str()?.parse().ok()?;
+                Some((major, entry.path().join("bin")))
+            })
+            .collect();
+        debian.sort();
+        let debian = debian.into_iter().rev().map(|(_, directory)| directory);
+        std::env::split_paths(&path)
+            .chain(debian)
+            .find(|place| place.join("initdb").is_file() && place.join("postgres").is_file())
+            .map(|directory| Programs { directory })
+    }
+
+    /// A command line of one of them, as a user that PostgreSQL accepts.
+    fn command(&self, program: &str, user: Option<&User>, arguments: &[String]) -> Vec<String> {
+        let mut command = Vec::new();
+        if let Some(user) = user {
+            let (uid, gid) = (user.uid, user.gid);
+            command.extend([
+                "setpriv".to_owned(),
+                format!("--reuid={uid}"),
+                format!("--regid={gid}"),
+                "--clear-groups".to_owned(),
+                "--".to_owned(),
+            ]);
+        }
+        let program = self.directory.join(program);
+        command.push(program.to_string_lossy().into_owned());
+        command.extend_from_slice(arguments);
+        command
+    }
+}
+
+/// A server that runs. Dropping it ends it the hard way.
+pub struct Server {
+    instance: Box<dyn Instance>,
+    addr: SocketAddr,
+}
+
+impl Server {
+    /// Makes a server's files in `directory`, which is made too, and starts it on a free port of 127.0.0.1.
+    ///
+    /// It is as durable as the run needs it: against the death of processes, not of the machine. It lets in whoever
+    /// reaches its port.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be made or entered by the server's user, or the server does not get ready.
+    pub async fn start(
+        programs: &Programs,
+        runtime: &dyn Runtime,
+        directory: &Path,
+        log: &Path,
+    ) -> Result<Self, RuntimeError> {
+        let user = server_user()?;
+        make(directory, user.as_ref()).map_err(|error| {
+            RuntimeError::new(format!(
+                "the directory {} of the metadata store's server cannot be made: {error}; give another with --out",
+                directory.display()
+            ))
+        })?;
+        let (addr, _) = runtime.reserve_addresses().await?;
+        let data = directory.join("data").to_string_lossy().into_owned();
+        let start = async |slot: &str, program: &str, arguments: &[&str]| {
+            let arguments: Vec<String> = arguments.iter().map(|&a| a.to_owned()).collect();
+            let spec = InstanceSpec {
+                slot: slot.to_owned(),
+                generation: 0,
+                command: programs.command(program, user.as_ref(), &arguments),
+                env: BTreeMap::new(),
+                sql_addr: addr,
+                http_addr: addr,
+                log: log.to_owned(),
+            };
+            runtime.spawn(spec).await
+        };
+
+        let initdb = [
+            "--no-sync",
+            "--no-locale",
+            "--encoding=UTF8",
+            "--auth=trust",
+        ];
+        let initdb: Vec<&str> = initdb
+            .into_iter()
+            .chain(["--username=changeover", "-D", &data])
+            .collect();
+        let mut maker = start("metadata-store-setup", "initdb", &initdb).await?;
+        let made = tokio::time::timeout(DEADLINE, maker.ended()).await;
+        if !made.is_ok_and(|ended| ended.end == ProcessEnd::Code(0)) {
+            let told = said(&*maker);
+            maker.stop(Duration::ZERO).await;
+            let who = user.map_or("this user".to_owned(), |user| format!("user {}", user.name));
+            return Err(RuntimeError::new(format!(
+                "PostgreSQL could not make its files in {data} ({told}); give --out a directory that {who} may enter, or a server of your own with --metadata-store postgres://…"
+            )));
+        }
+        maker.stop(Duration::ZERO).await;
+
+        let port = addr.port().to_string();
+        let settings = [
+            "fsync=off",
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            "shared_buffers=32MB",
+        ];
+        let mut arguments = vec!["-D", data.as_str(), "-p", &port];
+        arguments.extend(settings.iter().flat_map(|setting| ["-c", setting]));
+        let instance = start("metadata-store", "postgres", &arguments).await?;
+        let mut server = Server { instance, addr };
+        server.ready(&directory.join("data/postmaster.pid")).await?;
+        Ok(server)
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Waits until it takes connections.
+    async fn ready(&mut self, state: &Path) -> Result<(), RuntimeError> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            // The first line is the process, the last one how far it is.
+            let told = fs::read_to_string(state).unwrap_or_default();
+            if told.trim_end().ends_with("ready") {
+                return Ok(());
+            }
+            let problem = tokio::select! {
+                biased;
+                ended = self.instance.ended() => format!("ended ({:?})", ended.end),
+                () = sleep(POLL) => match Instant::now() < deadline {
+                    true => continue,
+                    false => format!("was not ready within {} s", DEADLINE.as_secs()),
+                },
+            };
+            let told = said(&*self.instance);
+            return Err(RuntimeError::new(format!(
+                "the metadata store's server {problem}: {told}; see its log in the run's directory, or give a server of your own with --metadata-store postgres://…"
+            )));
+        }
+    }
+
+    /// Ends it.
+    pub async fn stop(mut self, grace: Duration) {
+        self.instance.stop(grace).await;
+    }
+}
+
+fn make(directory: &Path, user: Option<&User>) -> std::io::Result<()> {
+    fs::create_dir_all(directory)?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+    match user {
+        Some(user) => chown(directory, Some(user.uid.as_raw()), Some(user.gid.as_raw())),
+        None => Ok(()),
+    }
+}
+
+/// The user that the server runs as, if it is not ours.
+fn server_user() -> Result<Option<User>, RuntimeError> {
+    if !Uid::effective().is_root() {
+        return Ok(None);
+    }
+    USERS
+        .into_iter()
+        .find_map(|name| User::from_name(name).ok().flatten())
+        .map(Some)
+        .ok_or_else(|| {
+            RuntimeError::new(format!(
+                "PostgreSQL does not run as root, and there is no user {}; make one, or give a server of your own with --metadata-store postgres://…",
+                USERS.join(" or ")
+            ))
+        })
+}
+
+/// What a process said last, on one line.
+fn said(instance: &dyn Instance) -> String {
+    match instance.log_tail(LOG_LINES).as_slice() {
+        [] => "it said nothing".to_owned(),
+        lines => lines.join(" / "),
+    }
+}
