@@ -66,9 +66,11 @@ impl Store {
 
     /// The store for the run of this name, in this directory.
     ///
+    /// What must be removed on somebody else's server is on record in the directory first, for `cleanup`.
+    ///
     /// # Errors
     ///
-    /// When the run's name cannot be a schema's.
+    /// When the run's name cannot be a schema's, or the record cannot be written.
     pub(crate) fn for_run(self, run: &str, dir: &Path) -> Result<MetadataStore, CliError> {
         Ok(match self {
             Store::PrivateSqlite => {
@@ -88,6 +90,9 @@ impl Store {
                         .map_err(CliError::bad_input)?,
                     false => address,
                 };
+                if own_schema {
+                    record(dir, &address)?;
+                }
                 let password = address
                     .password()
                     .or_else(|| std::env::var("PGPASSWORD").ok());
@@ -110,6 +115,24 @@ impl Store {
             }
         })
     }
+}
+
+/// The file in a run's directory that says which schema goes with the run. `work` goes at its end, too.
+fn record_in(dir: &Path) -> PathBuf {
+    dir.join("work").join("metadata-store")
+}
+
+fn record(dir: &Path, address: &PostgresAddress) -> Result<(), CliError> {
+    let file = record_in(dir);
+    fs::create_dir_all(dir.join("work"))
+        // Without the password, as everywhere.
+        .and_then(|()| fs::write(&file, address.to_string()))
+        .map_err(|e| CliError::bad_input(format!("cannot write {}: {e}", file.display())))
+}
+
+/// The schema that a killed run left on somebody's server, if it had one.
+pub(crate) fn left_by(dir: &Path) -> Option<PostgresAddress> {
+    fs::read_to_string(record_in(dir)).ok()?.parse().ok()
 }
 
 /// A schema that no other run has: runs are named by their second and six random digits.

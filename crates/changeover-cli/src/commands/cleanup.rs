@@ -3,8 +3,9 @@
 use crate::args::CleanupArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output;
+use crate::{output, store};
 use changeover_model::text::harmless;
+use changeover_reference::remove;
 use changeover_runtime::process::{self, Outcome};
 use std::fs;
 use std::io;
@@ -34,7 +35,7 @@ pub(crate) fn run(args: &CleanupArgs) -> Result<Exit, CliError> {
     let mut exit = Exit::Passed;
     let mut text = String::new();
     for run in &runs {
-        for outcome in process::cleanup(run) {
+        for outcome in clean(run) {
             let (word, what) = match outcome {
                 Outcome::Removed(what) => ("removed", what),
                 Outcome::Refused(what) => {
@@ -53,6 +54,27 @@ pub(crate) fn run(args: &CleanupArgs) -> Result<Exit, CliError> {
     }
     output::print(&text)?;
     Ok(exit)
+}
+
+/// Ends and removes what one run left, here and on the server of its metadata store.
+fn clean(run: &Path) -> Vec<Outcome> {
+    // Before the record of it is removed with `work`.
+    let schema = store::left_by(run);
+    let mut outcomes = process::cleanup(run);
+    let all_removed = outcomes
+        .iter()
+        .all(|one| matches!(one, Outcome::Removed(_)));
+    // While anything of the run is there, its store may be in use.
+    if let (Some(address), true) = (schema, all_removed) {
+        outcomes.push(match remove(&address) {
+            Ok(()) => Outcome::Removed(format!("schema {} ({address})", address.schema())),
+            Err(trouble) => Outcome::Refused(format!(
+                "schema {} of the metadata store: {trouble}; drop it yourself",
+                address.schema()
+            )),
+        });
+    }
+    outcomes
 }
 
 /// The runs under `.changeover/runs`, oldest first; none if there is no such directory.

@@ -2,6 +2,11 @@
 
 mod harness;
 mod ladder;
+mod postgres;
+// What the reference database's own tests start, too.
+#[path = "../../../changeover-reference/tests/it/postgres_server.rs"]
+#[allow(dead_code)]
+mod postgres_server;
 mod psycopg;
 mod rehearse;
 mod transcripts;
