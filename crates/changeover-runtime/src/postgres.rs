@@ -6,7 +6,7 @@ use nix::unistd::{Uid, User};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -22,6 +22,9 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// How many lines of its log an error is reported with.
 const LOG_LINES: usize = 3;
+
+/// How directories of servers are called that lie among the temporary files.
+const ELSEWHERE: &str = "changeover-postgres-";
 
 /// PostgreSQL refuses to run as root; these users are asked to do it, in this order.
 const USERS: [&str; 2] = ["postgres", "nobody"];
@@ -77,6 +80,8 @@ impl Programs {
 pub struct Server {
     instance: Box<dyn Instance>,
     addr: SocketAddr,
+    /// Last: it is removed when the server has ended.
+    _place: Place,
 }
 
 impl Server {
@@ -95,12 +100,13 @@ impl Server {
         log: &Path,
     ) -> Result<Self, RuntimeError> {
         let user = server_user()?;
-        make(directory, user.as_ref()).map_err(|error| {
+        let place = Place::make(directory, user.as_ref()).map_err(|error| {
             RuntimeError::new(format!(
                 "the directory {} of the metadata store's server cannot be made: {error}; give another with --out",
                 directory.display()
             ))
         })?;
+        let directory = place.directory.clone();
         let (addr, _) = runtime.reserve_addresses().await?;
         let data = directory.join("data").to_string_lossy().into_owned();
         let start = async |slot: &str, program: &str, arguments: &[&str]| {
@@ -132,9 +138,8 @@ impl Server {
         if !made.is_ok_and(|ended| ended.end == ProcessEnd::Code(0)) {
             let told = said(&*maker);
             maker.stop(Duration::ZERO).await;
-            let who = user.map_or("this user".to_owned(), |user| format!("user {}", user.name));
             return Err(RuntimeError::new(format!(
-                "PostgreSQL could not make its files in {data} ({told}); give --out a directory that {who} may enter, or a server of your own with --metadata-store postgres://…"
+                "PostgreSQL could not make its files in {data} ({told}); make room, or give a server of your own with --metadata-store postgres://…"
             )));
         }
         maker.stop(Duration::ZERO).await;
@@ -149,7 +154,11 @@ impl Server {
         let mut arguments = vec!["-D", data.as_str(), "-p", &port];
         arguments.extend(settings.iter().flat_map(|setting| ["-c", setting]));
         let instance = start("metadata-store", "postgres", &arguments).await?;
-        let mut server = Server { instance, addr };
+        let mut server = Server {
+            instance,
+            addr,
+            _place: place,
+        };
         server.ready(&directory.join("data/postmaster.pid")).await?;
         Ok(server)
     }
@@ -189,13 +198,76 @@ impl Server {
     }
 }
 
-fn make(directory: &Path, user: Option<&User>) -> std::io::Result<()> {
-    fs::create_dir_all(directory)?;
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
-    match user {
-        Some(user) => chown(directory, Some(user.uid.as_raw()), Some(user.gid.as_raw())),
-        None => Ok(()),
+/// Where a server's files are. What lies elsewhere than the run is removed with this.
+struct Place {
+    directory: PathBuf,
+    elsewhere: bool,
+}
+
+impl Place {
+    /// Makes `directory`. Where the server's user may not go there, because a directory above is root's alone, it is a
+    /// link to one among the temporary files, by which `cleanup` finds it.
+    fn make(directory: &Path, user: Option<&User>) -> std::io::Result<Self> {
+        let parent = directory.parent().unwrap_or(directory);
+        fs::create_dir_all(parent)?;
+        let elsewhere = match user {
+            Some(user) => !may_enter(parent, user)?,
+            None => false,
+        };
+        let place = if elsewhere {
+            let name = format!("{ELSEWHERE}{}", std::process::id());
+            let place = std::env::temp_dir().join(name);
+            fs::create_dir(&place)?;
+            symlink(&place, directory)?;
+            place
+        } else {
+            fs::create_dir(directory)?;
+            directory.to_owned()
+        };
+        let place = Place {
+            directory: place,
+            elsewhere,
+        };
+        fs::set_permissions(&place.directory, fs::Permissions::from_mode(0o700))?;
+        if let Some(user) = user {
+            let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+            chown(&place.directory, Some(uid), Some(gid))?;
+        }
+        Ok(place)
     }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.elsewhere {
+            // What is left then, `cleanup` finds.
+            let _ = fs::remove_dir_all(&self.directory);
+        }
+    }
+}
+
+/// Whether a user may go through every directory down to this one.
+fn may_enter(directory: &Path, user: &User) -> std::io::Result<bool> {
+    for place in directory.canonicalize()?.ancestors() {
+        let seen = fs::metadata(place)?;
+        let bit = match seen {
+            _ if seen.uid() == user.uid.as_raw() => 0o100,
+            _ if seen.gid() == user.gid.as_raw() => 0o010,
+            _ => 0o001,
+        };
+        if seen.mode() & bit == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Removes the files of a server that lie elsewhere, if this directory of a run is a link to them.
+pub(crate) fn remove_elsewhere(directory: &Path) -> Option<PathBuf> {
+    let place = fs::read_link(directory).ok()?;
+    let ours = place.file_name()?.to_str()?.starts_with(ELSEWHERE)
+        && place.parent() == Some(std::env::temp_dir().as_path());
+    (ours && fs::remove_dir_all(&place).is_ok()).then_some(place)
 }
 
 /// The user that the server runs as, if it is not ours.
@@ -220,5 +292,37 @@ fn said(instance: &dyn Instance) -> String {
     match instance.log_tail(LOG_LINES).as_slice() {
         [] => "it said nothing".to_owned(),
         lines => lines.join(" / "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nobody() -> User {
+        User::from_name("nobody").unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_directory_behind_a_closed_one_cannot_be_entered() {
+        let place = tempfile::tempdir().unwrap();
+        let inner = place.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(may_enter(&inner, &nobody()).unwrap());
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(!may_enter(&inner, &nobody()).unwrap());
+    }
+
+    #[test]
+    fn only_a_link_to_a_place_of_ours_is_followed() {
+        let place = tempfile::tempdir().unwrap();
+        let link = place.path().join("postgres");
+        let strange = place.path().join("changeover-postgres-1");
+        fs::create_dir(&strange).unwrap();
+        assert_eq!(remove_elsewhere(&strange), None);
+        symlink(&strange, &link).unwrap();
+        assert_eq!(remove_elsewhere(&link), None);
+        assert!(strange.exists());
     }
 }

@@ -7,6 +7,7 @@ use changeover_model::verdict::VerdictOutcome;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Output;
 use tokio_postgres::NoTls;
@@ -206,6 +207,30 @@ fn rehearses_in_a_schema_that_was_named_and_leaves_it_to_the_caller() {
             .reproduce
             .contains("schema=COPY_OF_THE_STORE_BEFORE")
     );
+}
+
+#[test]
+fn rehearses_until_it_is_killed_and_cleanup_ends_the_private_server() {
+    if Server::shared().is_none() {
+        return;
+    }
+    let mut run = Rehearsal::start(&["--metadata-store", "postgres"]);
+    run.until("load", |kind| matches!(kind, EventKind::LoadDone));
+    let port = run
+        .events()
+        .into_iter()
+        .find_map(|event| match event.kind {
+            EventKind::MetadataStoreDone { addr } => Some(addr),
+            _ => None,
+        })
+        .unwrap();
+    assert!(TcpStream::connect(&port).is_ok());
+    kill(Pid::from_raw(run.pid() as i32), Signal::SIGKILL).unwrap();
+    run.finish();
+    let output = changeover().arg("cleanup").arg(run.dir()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(TcpStream::connect(&port).is_err());
+    assert!(!run.dir().join("work").exists());
 }
 
 #[test]

@@ -3,11 +3,15 @@
 use super::ledger::{self, Line, Owner};
 use super::mark::{self, Mark};
 use super::proc_fs::{self, Seen};
+use crate::postgres;
 use changeover_model::text::harmless_cut;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
+
+/// How many ancestors of a process are looked at.
+const GENERATIONS: usize = 16;
 
 /// What became of something that a run had left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +24,7 @@ pub enum Outcome {
 
 /// Removes what the run of that directory left: its processes and its `work` directory. A process is ended only if
 /// it carries the run's mark in its environment, and is recorded by number *and* start time, or belongs to the group
-/// of one that was recorded. Where the harness died between announcing a start and recording it, a process that
+/// of one that was recorded, or descends from one. Where the harness died between announcing a start and recording it, a process that
 /// carries that instance's mark and leads a group, as ours do, counts as recorded. A run whose harness still lives is
 /// left alone, and so is a directory without a record. While anything is left alone, so is `work`: it may be in use.
 pub fn cleanup(run_dir: &Path) -> Vec<Outcome> {
@@ -90,9 +94,15 @@ fn end_processes(owner: &Owner, lines: &[Line]) -> Vec<Outcome> {
             .iter()
             .any(|&(pid, start)| pid == process.group && start <= process.start)
     };
-    let (ours, unproven): (Vec<Seen>, Vec<Seen>) = carriers
-        .into_iter()
-        .partition(|process| is_recorded(process) || in_recorded_group(process));
+    // A server's helpers may have groups of their own, as PostgreSQL's have.
+    let descends_from_recorded = |process: &Seen| {
+        std::iter::successors(proc_fs::parent(process.pid), |one| proc_fs::parent(one.pid))
+            .take(GENERATIONS)
+            .any(|ancestor| is_recorded(&ancestor))
+    };
+    let (ours, unproven): (Vec<Seen>, Vec<Seen>) = carriers.into_iter().partition(|process| {
+        is_recorded(process) || in_recorded_group(process) || descends_from_recorded(process)
+    });
 
     let mut outcomes: Vec<Outcome> = unproven
         .iter()
@@ -178,11 +188,15 @@ fn remove_work(run_dir: &Path, left_alone: bool) -> Vec<Outcome> {
             work.display()
         ))];
     }
-    vec![match fs::remove_dir_all(&work) {
+    let elsewhere = postgres::remove_elsewhere(&work.join("postgres"));
+    let elsewhere =
+        elsewhere.map(|place| Outcome::Removed(format!("directory {}", place.display())));
+    let work = match fs::remove_dir_all(&work) {
         Ok(()) => Outcome::Removed(format!("directory {}", work.display())),
         Err(error) => Outcome::Refused(format!(
             "directory {} could not be removed: {error}; remove it yourself",
             work.display()
         )),
-    }]
+    };
+    elsewhere.into_iter().chain([work]).collect()
 }

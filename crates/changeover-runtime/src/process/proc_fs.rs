@@ -23,6 +23,14 @@ pub(super) fn start_of(pid: u32) -> Option<u64> {
     parse_fields(pid, &stat).map(|(seen, _)| seen.start)
 }
 
+/// The process that a process belongs to now.
+pub(super) fn parent(pid: u32) -> Option<Seen> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Field 4, the second after the command.
+    let after_command = &stat[stat.rfind(')')? + 1..];
+    process(after_command.split_whitespace().nth(1)?.parse().ok()?)
+}
+
 /// All processes but this one.
 pub(super) fn others() -> Vec<Seen> {
     let Ok(entries) = fs::read_dir("/proc") else {
