@@ -3,7 +3,7 @@
 // Each of the two uses its own part.
 #![allow(dead_code)]
 
-use changeover_model::event::{Event, EventKind, Phase, ProcessEnd, StatusSeen};
+use changeover_model::event::{EndMeaning, Event, EventKind, Phase, ProcessEnd, StatusSeen};
 use changeover_model::history::{Class, Connection, Op, Operation, Outcome, Source};
 use changeover_model::plan::{Plan, StepPlan, WorkloadPlan};
 use changeover_model::status::DeploymentStatus;
@@ -97,9 +97,20 @@ impl Events {
         self.push(EventKind::StatusSeen { seen, polls: 1 })
     }
 
+    /// An exit, by the codes of the reference target.
     pub(crate) fn exit(&mut self, code: i32) -> &mut Self {
+        let meaning = match code {
+            0 => EndMeaning::Fenced,
+            166 => EndMeaning::Restart,
+            _ => EndMeaning::Crash,
+        };
+        self.end(ProcessEnd::Code(code), meaning)
+    }
+
+    pub(crate) fn end(&mut self, end: ProcessEnd, meaning: EndMeaning) -> &mut Self {
         self.push(EventKind::ProcessEnded {
-            end: ProcessEnd::Code(code),
+            end,
+            meaning,
             by_us: false,
         })
     }

@@ -117,6 +117,51 @@ impl fmt::Display for ProcessEnd {
     }
 }
 
+/// What the target's exit codes make of the end of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndMeaning {
+    /// It asks to be started again in place.
+    Restart,
+    /// It says "I was fenced, do not restart me".
+    Fenced,
+    /// Any other code, and every signal.
+    Crash,
+}
+
+/// Why an instance is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopReason {
+    /// The run is over.
+    RunOver,
+    /// The old leader did not leave by itself.
+    Lingered,
+    /// The step failed.
+    StepFailed,
+    /// A reason of a newer writer.
+    #[serde(other)]
+    Unknown,
+}
+
+impl StopReason {
+    /// The stable word.
+    pub fn name(self) -> &'static str {
+        match self {
+            StopReason::RunOver => "run-over",
+            StopReason::Lingered => "lingered",
+            StopReason::StepFailed => "step-failed",
+            StopReason::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// Why a process is started again in place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -240,6 +285,8 @@ pub enum EventKind {
     ProcessEnded {
         /// How.
         end: ProcessEnd,
+        /// What the target says that this means.
+        meaning: EndMeaning,
         /// Whether we ended it.
         by_us: bool,
     },
@@ -313,8 +360,8 @@ pub enum EventKind {
     },
     /// An instance is about to be stopped.
     StopIntent {
-        /// Why: `run-over`, `lingered` or `step-failed`.
-        reason: String,
+        /// Why.
+        reason: StopReason,
     },
     /// It is gone.
     StopDone,

@@ -4,7 +4,7 @@ use crate::driver::{Driver, Running, STOP_GRACE};
 use crate::metadata_store::OpenStore;
 use crate::record::About;
 use crate::surroundings::ClientSide;
-use changeover_model::event::EventKind;
+use changeover_model::event::{EventKind, StopReason};
 use changeover_runtime::Runtime;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -119,7 +119,7 @@ pub(crate) async fn close(
     surroundings.end_observers().await;
     surroundings.front_door.shutdown(DOOR_GRACE).await;
     if let Some(leader) = leader {
-        leader.stop("run-over", STOP_GRACE).await;
+        leader.stop(StopReason::RunOver, STOP_GRACE).await;
     }
     let kept = store.close(&recorder).await;
     let Cleared { swept, stuck } = premises.clear().await;

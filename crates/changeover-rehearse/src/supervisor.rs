@@ -4,7 +4,7 @@
 //! is busy with. It publishes what became of the process; who wants to know watches.
 
 use crate::record::{About, Recorder};
-use changeover_model::event::{EventKind, ProcessEnd, RestartReason};
+use changeover_model::event::{EndMeaning, EventKind, ProcessEnd, RestartReason, StopReason};
 use changeover_model::status::DeploymentStatus;
 use changeover_model::target::InstanceTemplate;
 use changeover_runtime::{Ended, Instance, InstanceSpec};
@@ -44,6 +44,17 @@ impl From<&InstanceTemplate> for ExitRules {
         ExitRules {
             restart: template.restart_exit_codes.clone(),
             fenced: template.fenced_exit_codes.clone(),
+        }
+    }
+}
+
+impl ExitRules {
+    /// What an end means.
+    pub fn meaning(&self, end: ProcessEnd) -> EndMeaning {
+        match end {
+            ProcessEnd::Code(code) if self.fenced.contains(&code) => EndMeaning::Fenced,
+            ProcessEnd::Code(code) if self.restart.contains(&code) => EndMeaning::Restart,
+            _ => EndMeaning::Crash,
         }
     }
 }
@@ -133,7 +144,7 @@ pub struct State {
 }
 
 struct StopRequest {
-    reason: String,
+    reason: StopReason,
     grace: Duration,
     done: oneshot::Sender<()>,
 }
@@ -249,10 +260,10 @@ impl Supervisor {
 
     /// Stops the instance: softly, after `grace` the hard way. Returns when it is gone. One that is gone already only
     /// has what it left behind removed.
-    pub async fn stop(&self, reason: &str, grace: Duration) {
+    pub async fn stop(&self, reason: StopReason, grace: Duration) {
         let (done, stopped) = oneshot::channel();
         let request = StopRequest {
-            reason: reason.to_owned(),
+            reason,
             grace,
             done,
         };
@@ -354,22 +365,26 @@ impl Keeper {
     /// Decides what an end means. The event comes first: whoever watches the state may act on it at once.
     fn ended(&mut self, ended: Ended) {
         let Ended { end, by_us } = ended;
-        self.event(EventKind::ProcessEnded { end, by_us });
-        let code = match end {
-            ProcessEnd::Code(code) => Some(code),
-            ProcessEnd::Signal(_) => None,
-        };
-        if by_us {
-            self.publish(Now::Gone(Gone::Stopped(end)));
-        } else if code.is_some_and(|code| self.rules.fenced.contains(&code)) {
-            self.publish(Now::Gone(Gone::Fenced(end)));
-        } else if code.is_some_and(|code| self.rules.restart.contains(&code)) {
-            self.row = CrashRow::default();
-            self.restart = Some((Instant::now(), RestartReason::Asked));
-            self.publish(Now::Restarting);
-        } else {
-            self.crashed(end);
+        match self.announce_end(ended) {
+            _ if by_us => self.publish(Now::Gone(Gone::Stopped(end))),
+            EndMeaning::Fenced => self.publish(Now::Gone(Gone::Fenced(end))),
+            EndMeaning::Restart => {
+                self.row = CrashRow::default();
+                self.restart = Some((Instant::now(), RestartReason::Asked));
+                self.publish(Now::Restarting);
+            }
+            EndMeaning::Crash => self.crashed(end),
         }
+    }
+
+    fn announce_end(&self, Ended { end, by_us }: Ended) -> EndMeaning {
+        let meaning = self.rules.meaning(end);
+        self.event(EventKind::ProcessEnded {
+            end,
+            meaning,
+            by_us,
+        });
+        meaning
     }
 
     fn crashed(&mut self, end: ProcessEnd) {
@@ -423,14 +438,14 @@ impl Keeper {
             return;
         }
         self.event(EventKind::StopIntent {
-            reason: request.reason.clone(),
+            reason: request.reason,
         });
-        let Ended { end, by_us } = self.instance.stop(request.grace).await;
+        let ended = self.instance.stop(request.grace).await;
         if let Now::Running { .. } = now {
-            self.event(EventKind::ProcessEnded { end, by_us });
+            self.announce_end(ended);
         }
         self.event(EventKind::StopDone);
-        self.publish(Now::Gone(Gone::Stopped(end)));
+        self.publish(Now::Gone(Gone::Stopped(ended.end)));
     }
 }
 

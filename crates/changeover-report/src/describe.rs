@@ -37,8 +37,12 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
         EventKind::RestartIntent {
             reason: RestartReason::Crashed,
         } => format!("{instance} crashed and is restarted"),
-        EventKind::ProcessEnded { end, by_us: false } => format!("{instance} ended: {end}"),
-        EventKind::ProcessEnded { end, by_us: true } => {
+        EventKind::ProcessEnded {
+            end, by_us: false, ..
+        } => format!("{instance} ended: {end}"),
+        EventKind::ProcessEnded {
+            end, by_us: true, ..
+        } => {
             format!("{instance} ended by the harness: {end}")
         }
         EventKind::StatusSeen {
@@ -87,7 +91,7 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
         EventKind::FullReadDone { unread } => {
             format!("{unread} keys could not be read back")
         }
-        EventKind::StopIntent { reason } => format!("stop {instance}: {}", harmless(reason)),
+        EventKind::StopIntent { reason } => format!("stop {instance}: {reason}"),
         EventKind::CrashLoop { ends, .. } => {
             let ends: Vec<String> = ends.iter().map(ToString::to_string).collect();
             format!("{instance} is in a crash loop: {}", ends.join(", "))

@@ -229,7 +229,7 @@ fn tenths(ns: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use changeover_model::event::ProcessEnd;
+    use changeover_model::event::{EndMeaning, ProcessEnd};
 
     fn event(at_ms: u64, step: u32, slot: &str, generation: u64, kind: EventKind) -> Event {
         Event {
@@ -325,6 +325,7 @@ mod tests {
             live.load(at_ms * 1_000_000, &LoadSnapshot::default());
             let end = EventKind::ProcessEnded {
                 end: ProcessEnd::Code(166),
+                meaning: EndMeaning::Restart,
                 by_us: false,
             };
             live.event(&event(at_ms, 1, "mz_1", 0, end));

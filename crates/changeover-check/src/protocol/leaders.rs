@@ -187,7 +187,7 @@ fn case(write: &ObservedWrite) -> Case {
 mod tests {
     use super::*;
     use crate::testing::{Events, events, plan, slot};
-    use changeover_model::event::ProcessEnd;
+    use changeover_model::event::{EndMeaning, ProcessEnd};
     use changeover_model::status::DeploymentStatus::{Initializing, IsLeader, ReadyToPromote};
 
     fn checks(build: impl FnOnce(&mut Events), writes: &[ObservedWrite]) -> Vec<(Check, u32)> {
@@ -276,6 +276,7 @@ mod tests {
                 e.step(1).on(1).promote();
                 e.on(0).push(EventKind::ProcessEnded {
                     end: ProcessEnd::Code(166),
+                    meaning: EndMeaning::Restart,
                     by_us: false,
                 });
                 e.restarted();

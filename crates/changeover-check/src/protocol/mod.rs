@@ -1,7 +1,5 @@
-//! The hand-over protocol: findings from what the executor did and saw.
-//!
-//! Ends of processes are read with the codes that every target has so far: 166 asks for a restart in place, 0 says
-//! "I was fenced".
+//! The hand-over protocol: findings from what the executor did and saw. What the end of a process means is the
+//! target's to say, and part of its event.
 
 mod leaders;
 mod transitions;
@@ -10,18 +8,11 @@ pub(crate) use leaders::ObservedWrite;
 
 use crate::findings::{Case, Cases};
 use changeover_model::check::{Check, Severity};
-use changeover_model::event::{Event, EventKind, Phase};
+use changeover_model::event::{Event, EventKind, Phase, StopReason};
 use changeover_model::plan::Plan;
 use changeover_model::verdict::Finding;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-
-/// The exit code that asks for a restart in place.
-const RESTART: i32 = 166;
-/// The exit code that says "I was fenced".
-const FENCED: i32 = 0;
-/// Why an old leader is stopped that does not leave by itself.
-const LINGERED: &str = "lingered";
 
 /// All findings about the protocol. `events` must be in their order.
 pub(crate) fn judge(plan: &Plan, events: &[Event], writes: &[ObservedWrite]) -> Vec<Finding> {
@@ -131,7 +122,9 @@ fn seen_directly(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
                     ));
                 }
             }
-            EventKind::StopIntent { reason } if reason == LINGERED && lingered.insert(step) => {
+            EventKind::StopIntent {
+                reason: StopReason::Lingered,
+            } if lingered.insert(step) => {
                 findings.push(error(
                     Check::OldLeaderLingered,
                     step,
@@ -289,7 +282,7 @@ mod tests {
     #[test]
     fn an_old_leader_that_lingers_is_found_once() {
         let lingered = EventKind::StopIntent {
-            reason: "lingered".to_owned(),
+            reason: StopReason::Lingered,
         };
         let expected = [(Check::OldLeaderLingered, Severity::Error, Some(1))];
         let both = checks(|e| {
@@ -332,7 +325,7 @@ mod tests {
         assert_eq!(
             checks(|e| {
                 e.step(1).on(0).push(EventKind::StopIntent {
-                    reason: "run-over".to_owned(),
+                    reason: StopReason::RunOver,
                 });
             }),
             []

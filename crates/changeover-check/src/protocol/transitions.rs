@@ -4,9 +4,9 @@
 //! any but the last, and `Initializing` → `IsLeader` for who need not be promoted. A restart begins again. An
 //! unreachable, silent or nonsensical endpoint is no status.
 
-use super::{FENCED, RESTART, Steps, error, instance, shown};
+use super::{Steps, error, instance, shown};
 use changeover_model::check::Check;
-use changeover_model::event::{Event, EventKind, ProcessEnd, StatusSeen};
+use changeover_model::event::{EndMeaning, Event, EventKind, ProcessEnd, StatusSeen};
 use changeover_model::status::DeploymentStatus::{
     self, Initializing, IsLeader, Promoting, ReadyToPromote,
 };
@@ -112,7 +112,11 @@ pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
                     ));
                 }
             }
-            EventKind::ProcessEnded { end, by_us } => {
+            EventKind::ProcessEnded {
+                end,
+                meaning,
+                by_us,
+            } => {
                 let last = who.last;
                 who.end();
                 if *by_us {
@@ -123,7 +127,7 @@ pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
                     superseded,
                     replaced: superseded && highest_leader.is_some_and(|h| h > generation),
                 };
-                if let Some((check, problem)) = exit_problem(*end, &after, last) {
+                if let Some((check, problem)) = exit_problem(*end, *meaning, &after, last) {
                     findings.push(error(
                         check,
                         steps.of_event(event),
@@ -191,31 +195,32 @@ struct After {
 
 fn exit_problem(
     end: ProcessEnd,
+    meaning: EndMeaning,
     after: &After,
     last: Option<DeploymentStatus>,
 ) -> Option<(Check, String)> {
-    match end {
-        ProcessEnd::Code(FENCED) if after.led && !after.superseded => Some((
+    match meaning {
+        EndMeaning::Fenced if after.led && !after.superseded => Some((
             Check::IllegalTransition,
-            "led and exited with 0 (\"I was fenced\") though no higher generation had been promoted"
-                .to_owned(),
+            format!(
+                "led and left with {end} (\"I was fenced\") though no higher generation had been promoted"
+            ),
         )),
-        ProcessEnd::Code(FENCED) if !after.led && !after.superseded => {
+        EndMeaning::Fenced if !after.led && !after.superseded => {
             let last = last.map_or("no status".to_owned(), |status| status.to_string());
             Some((
                 Check::NeverReady,
                 format!(
-                    "exited with 0 (\"I was fenced\") before it led; its last word was {last}, still missing: {IsLeader}"
+                    "left with {end} (\"I was fenced\") before it led; its last word was {last}, still missing: {IsLeader}"
                 ),
             ))
         }
-        ProcessEnd::Code(FENCED | RESTART) => None,
-        end if after.led && after.replaced => Some((
+        EndMeaning::Crash if after.led && after.replaced => Some((
             Check::IllegalTransition,
-            format!("was fenced and left with {end}; it should have exited with {FENCED}"),
+            format!("was fenced and left with {end}, which does not say so"),
         )),
-        // A crash: one alone is no finding, and a loop is told by its own event.
-        _ => None,
+        // One crash alone is no finding, and a loop is told by its own event.
+        EndMeaning::Fenced | EndMeaning::Restart | EndMeaning::Crash => None,
     }
 }
 
@@ -489,6 +494,7 @@ mod tests {
             ready(e).promote().status(IsLeader);
             e.on(0).push(EventKind::ProcessEnded {
                 end: ProcessEnd::Signal(9),
+                meaning: EndMeaning::Crash,
                 by_us: true,
             });
         });
@@ -501,6 +507,24 @@ mod tests {
                 .status(Initializing)
                 .status(IsLeader);
             e.on(1).promote().on(0).exit(101);
+        });
+        assert_eq!(crashed, []);
+    }
+
+    #[test]
+    fn a_code_means_what_the_target_says() {
+        let left = |meaning| {
+            checks(|e| {
+                ready(e).promote();
+                e.on(0).end(ProcessEnd::Code(42), meaning);
+                e.on(1).status(IsLeader);
+            })
+        };
+        assert_eq!(left(EndMeaning::Fenced), []);
+        assert_eq!(left(EndMeaning::Crash), [ILLEGAL]);
+        // 0 is no fence to a target that does not say so.
+        let crashed = checks(|e| {
+            first(e).on(0).end(ProcessEnd::Code(0), EndMeaning::Crash);
         });
         assert_eq!(crashed, []);
     }

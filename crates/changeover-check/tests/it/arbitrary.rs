@@ -3,7 +3,9 @@
 use crate::testing::plan;
 use changeover_check::Judge;
 use changeover_model::Verdict;
-use changeover_model::event::{Event, EventKind, Phase, ProcessEnd, PromoteResult, StatusSeen};
+use changeover_model::event::{
+    EndMeaning, Event, EventKind, Phase, ProcessEnd, PromoteResult, StatusSeen, StopReason,
+};
 use changeover_model::history::{
     Class, Connection, ErrorKind, Op, OpError, Operation, Outcome, Source,
 };
@@ -124,9 +126,9 @@ fn kind() -> impl Strategy<Value = EventKind> {
         1 => Just(seen(StatusSeen::Unreachable)),
         4 => phase().prop_map(|phase| EventKind::PhaseStarted { phase }),
         2 => any::<bool>().prop_map(|completed| EventKind::StepEnded { completed }),
-        4 => (select(vec![0, 101, 166]), any::<bool>()).prop_map(|(code, by_us)| {
-            EventKind::ProcessEnded { end: ProcessEnd::Code(code), by_us }
-        }),
+        4 => (select(vec![EndMeaning::Fenced, EndMeaning::Crash, EndMeaning::Restart]), any::<bool>()).prop_map(
+            |(meaning, by_us)| EventKind::ProcessEnded { end: ProcessEnd::Code(3), meaning, by_us }
+        ),
         1 => phase().prop_map(|phase| EventKind::DeadlinePassed {
             phase,
             waited_ms: u64::MAX,
@@ -148,7 +150,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
             EventKind::RestartDone { pid: 7 },
             EventKind::PromotionLost,
             EventKind::VersionSeen { expected: "a".to_owned(), found: "b".to_owned() },
-            EventKind::StopIntent { reason: "lingered".to_owned() },
+            EventKind::StopIntent { reason: StopReason::Lingered },
             EventKind::CrashLoop { ends: Vec::new(), log: Vec::new() },
             EventKind::StepFailed { reason: "so".to_owned() },
             EventKind::Leftover { what: "it".to_owned() },

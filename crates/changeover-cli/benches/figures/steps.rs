@@ -6,7 +6,7 @@
 
 use crate::driven::{NoClients, driver, launch, reference, rules, step};
 use crate::report::{Bar, Figure, spread};
-use changeover_model::event::{PromoteResult, StatusSeen};
+use changeover_model::event::{PromoteResult, StatusSeen, StopReason};
 use changeover_model::status::DeploymentStatus;
 use changeover_model::target::Target;
 use changeover_model::version::PathVersion;
@@ -101,9 +101,11 @@ async fn original(
         return Err("the promotion was refused".to_owned());
     }
     poll_until(&api, DeploymentStatus::IsLeader).await;
-    old.stop("run-over", Duration::ZERO).await;
+    old.stop(StopReason::RunOver, Duration::ZERO).await;
     let took = started.elapsed();
-    supervisor.stop("run-over", Duration::from_secs(3)).await;
+    supervisor
+        .stop(StopReason::RunOver, Duration::from_secs(3))
+        .await;
     Ok(took)
 }
 

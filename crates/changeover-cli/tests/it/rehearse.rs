@@ -60,7 +60,9 @@ fn rehearses_the_default_ladder_and_says_with_evidence_that_nobody_noticed() {
         .events()
         .iter()
         .filter_map(|event| match &event.kind {
-            EventKind::ProcessEnded { end, by_us: false } => Some(format!(
+            EventKind::ProcessEnded {
+                end, by_us: false, ..
+            } => Some(format!(
                 "{}.{} {end}",
                 event.slot.as_deref().unwrap_or("-"),
                 event.generation.unwrap_or(99)

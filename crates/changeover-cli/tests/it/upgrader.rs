@@ -219,7 +219,9 @@ async fn rehearses_steps_in_their_order_only() {
     // The previous leader was not killed: it said itself that it was fenced.
     let events = bench.events.lock().unwrap();
     let end = events.iter().find_map(|event| match event.kind {
-        EventKind::ProcessEnded { end, by_us } if event.generation == Some(0) => Some((end, by_us)),
+        EventKind::ProcessEnded { end, by_us, .. } if event.generation == Some(0) => {
+            Some((end, by_us))
+        }
         _ => None,
     });
     assert_eq!(end, Some((ProcessEnd::Code(0), false)));

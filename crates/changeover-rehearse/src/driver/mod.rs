@@ -10,7 +10,7 @@ pub use running::Running;
 
 use crate::record::{About, Recorder};
 use crate::supervisor::{ExitRules, Supervisor, until_gone};
-use changeover_model::event::{EventKind, Phase};
+use changeover_model::event::{EventKind, Phase, StopReason};
 use changeover_model::plan::{Plan, StepPlan, Timeout};
 use changeover_model::status::DeploymentStatus;
 use changeover_model::target::Target;
@@ -247,7 +247,7 @@ impl<S: Surroundings> Driver<S> {
             .await;
         let new = self.conclude(&about, result, new, &course).await?;
         // It is gone; what it may have left behind is not worth a millisecond of the step.
-        old.stop("lingered", STOP_GRACE).await;
+        old.stop(StopReason::Lingered, STOP_GRACE).await;
         Ok(new)
     }
 
@@ -270,7 +270,7 @@ impl<S: Surroundings> Driver<S> {
             }
             Err(mut failed) => {
                 if let Some(new) = failed.new.take() {
-                    leader.stop("step-failed", STOP_GRACE).await;
+                    leader.stop(StopReason::StepFailed, STOP_GRACE).await;
                     *leader = new;
                 }
                 Err(failed)
@@ -347,9 +347,9 @@ impl<S: Surroundings> Driver<S> {
             Some(new) if course.switched && !interrupted => Some(new),
             Some(new) => {
                 let why = if interrupted {
-                    "run-over"
+                    StopReason::RunOver
                 } else {
-                    "step-failed"
+                    StopReason::StepFailed
                 };
                 new.stop(why, STOP_GRACE).await;
                 self.surroundings.gone(new.spec());

@@ -4,7 +4,7 @@ use super::running::Running;
 use super::{BETWEEN_PROMOTIONS, Course, Driver, Obstacle, STOP_GRACE, Surroundings, name};
 use crate::poll::{Expired, Wait};
 use crate::supervisor::Progress;
-use changeover_model::event::{EventKind, Phase, PromoteResult, StatusSeen};
+use changeover_model::event::{EventKind, Phase, PromoteResult, StatusSeen, StopReason};
 use changeover_model::status::DeploymentStatus;
 use std::future::Future;
 use std::time::Duration;
@@ -221,7 +221,7 @@ impl<S: Surroundings> Driver<S> {
                 old.last_words()
             ),
         });
-        old.stop("lingered", STOP_GRACE).await;
+        old.stop(StopReason::Lingered, STOP_GRACE).await;
     }
 
     /// Waits until a query answers on the new instance, and sends the clients there at once.

@@ -4,7 +4,7 @@ use crate::leader_api::{LeaderApi, STATUS_DEADLINE};
 use crate::poll::Wait;
 use crate::record::{About, Recorder};
 use crate::supervisor::{Now, Progress, Supervisor, until_gone};
-use changeover_model::event::{EventKind, StatusSeen};
+use changeover_model::event::{EventKind, StatusSeen, StopReason};
 use changeover_runtime::InstanceSpec;
 use std::fmt;
 use std::pin::pin;
@@ -58,8 +58,8 @@ impl Running {
         &self.supervisor
     }
 
-    /// Stops it: softly, after `grace` the hard way. `reason` is that of [`EventKind::StopIntent`].
-    pub async fn stop(&self, reason: &str, grace: Duration) {
+    /// Stops it: softly, after `grace` the hard way.
+    pub async fn stop(&self, reason: StopReason, grace: Duration) {
         self.supervisor.stop(reason, grace).await;
     }
 

@@ -2,7 +2,8 @@
 
 use crate::golden;
 use changeover_model::event::{
-    Event, EventKind, Phase, ProcessEnd, PromoteResult, RestartReason, StatusSeen,
+    EndMeaning, Event, EventKind, Phase, ProcessEnd, PromoteResult, RestartReason, StatusSeen,
+    StopReason,
 };
 use changeover_model::status::DeploymentStatus;
 use changeover_report::plain;
@@ -77,6 +78,7 @@ fn story() -> Vec<Event> {
         new,
         EventKind::ProcessEnded {
             end: ProcessEnd::Signal(9),
+            meaning: EndMeaning::Crash,
             by_us: false,
         },
     );
@@ -119,7 +121,7 @@ fn story() -> Vec<Event> {
         Some(1),
         old,
         EventKind::StopIntent {
-            reason: "lingered".into(),
+            reason: StopReason::Lingered,
         },
     );
     tell(
@@ -127,6 +129,7 @@ fn story() -> Vec<Event> {
         old,
         EventKind::ProcessEnded {
             end: ProcessEnd::Signal(15),
+            meaning: EndMeaning::Crash,
             by_us: true,
         },
     );

@@ -252,7 +252,7 @@ impl Bench {
         self.of(generation)
             .into_iter()
             .filter_map(|kind| match kind {
-                EventKind::ProcessEnded { end, by_us } => Some((end, by_us)),
+                EventKind::ProcessEnded { end, by_us, .. } => Some((end, by_us)),
                 _ => None,
             })
             .collect()

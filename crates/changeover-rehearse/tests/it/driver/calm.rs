@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, names, slot};
 use super::scripted::{Sql, honest};
-use changeover_model::event::{EventKind, Phase, ProcessEnd, StatusSeen};
+use changeover_model::event::{EndMeaning, EventKind, Phase, ProcessEnd, StatusSeen, StopReason};
 use changeover_model::status::DeploymentStatus::{Initializing, IsLeader, ReadyToPromote};
 use changeover_rehearse::driver::STOP_GRACE;
 use std::sync::Arc;
@@ -40,21 +40,22 @@ async fn two_steps_one_after_the_other() {
     });
     assert_eq!(last.unwrap().step, Some(2));
 
-    third.stop("run-over", STOP_GRACE).await;
+    third.stop(StopReason::RunOver, STOP_GRACE).await;
     assert_eq!(bench.world.running(), []);
     let events = bench.of(2);
     assert!(events.ends_with(&[
         EventKind::StopIntent {
-            reason: "run-over".to_owned()
+            reason: StopReason::RunOver
         },
         EventKind::ProcessEnded {
             end: ProcessEnd::Signal(15),
+            meaning: EndMeaning::Crash,
             by_us: true
         },
         EventKind::StopDone,
     ]));
     // A second stop has nothing to tell.
-    third.stop("run-over", STOP_GRACE).await;
+    third.stop(StopReason::RunOver, STOP_GRACE).await;
     assert_eq!(bench.of(2), events);
 }
 
@@ -148,7 +149,7 @@ async fn a_cancelled_step_stops_the_new_one_and_is_no_failure() {
         bench.of(1).last(),
         Some(&EventKind::StepEnded { completed: false })
     );
-    old.stop("run-over", STOP_GRACE).await;
+    old.stop(StopReason::RunOver, STOP_GRACE).await;
     assert_eq!(bench.world.running(), []);
 }
 
@@ -172,7 +173,7 @@ async fn a_run_cancelled_after_the_promotion_stops_the_new_one_too() {
     let (old, new) = bench.upgrade().await;
     let failed = new.unwrap_err();
     assert!(failed.interrupted && !failed.called_off && failed.new.is_none());
-    old.stop("run-over", STOP_GRACE).await;
+    old.stop(StopReason::RunOver, STOP_GRACE).await;
     assert_eq!(bench.world.running(), []);
 }
 

@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, names};
 use super::scripted::honest;
-use changeover_model::event::{EventKind, ProcessEnd, RestartReason};
+use changeover_model::event::{EventKind, ProcessEnd, RestartReason, StopReason};
 use changeover_rehearse::driver::STOP_GRACE;
 use changeover_rehearse::supervisor::{CRASH_PAUSE, Gone, Now};
 use tokio_util::sync::CancellationToken;
@@ -132,7 +132,7 @@ async fn what_is_stopped_between_two_processes_is_not_restarted() {
         .wait_for(|state| state.now == Now::Restarting)
         .await
         .unwrap();
-    leader.stop("run-over", STOP_GRACE).await;
+    leader.stop(StopReason::RunOver, STOP_GRACE).await;
     assert_eq!(bench.world.figures(0).starts, 1);
     assert_eq!(bench.ends(0), [(ProcessEnd::Signal(9), false)], "told once");
     assert_eq!(bench.of(0).last(), Some(&EventKind::StopDone));

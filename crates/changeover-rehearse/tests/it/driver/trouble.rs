@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, names};
 use super::scripted::{Http, Process, Sql, honest};
-use changeover_model::event::{EventKind, Phase, ProcessEnd, StatusSeen};
+use changeover_model::event::{EventKind, Phase, ProcessEnd, StatusSeen, StopReason};
 use changeover_model::history::Outcome;
 use changeover_model::status::DeploymentStatus::IsLeader;
 
@@ -42,7 +42,7 @@ async fn one_that_never_gets_ready_is_called_off_at_the_deadline() {
     // 200 ms, one poll every 5 ms and the last look.
     assert!(bench.world.figures(1).polls <= 43);
     assert!(bench.of(1).contains(&EventKind::StopIntent {
-        reason: "step-failed".to_owned()
+        reason: StopReason::StepFailed
     }));
 }
 
@@ -220,7 +220,7 @@ async fn an_old_leader_that_lingers_is_stopped_at_the_deadline() {
     assert!(missing.contains("mz_1 (generation 0)"), "{missing}");
     let events = bench.of(0);
     assert!(events.contains(&EventKind::StopIntent {
-        reason: "lingered".to_owned()
+        reason: StopReason::Lingered
     }));
     // Observed to the last: from the new leader's first word on.
     assert!(bench.world.figures(0).polls > polls_before);
