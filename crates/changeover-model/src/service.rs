@@ -95,8 +95,8 @@ pub fn check_services(services: &[ServiceArgs]) -> Result<(), ServiceError> {
     }
 }
 
-/// A slot names files and processes, so it must be tame.
-fn is_slot(name: &str) -> bool {
+/// A slot names files and processes, so it must be tame. So must a target's name.
+pub(crate) fn is_slot(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 64
         && name

@@ -1,5 +1,6 @@
 //! The deployment status, as the leader API reports it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -7,7 +8,7 @@ use std::fmt;
 ///
 /// The words are Materialize's (`GET /api/leader/status`). Catching up has no word of its own: it is reported as
 /// `Initializing`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum DeploymentStatus {
     /// Booting or catching up.
     Initializing,

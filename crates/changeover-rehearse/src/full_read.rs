@@ -1,7 +1,7 @@
 //! The full read: one read of every key that was written, so that everything acknowledged can be compared.
 
+use crate::client::{Answer, Client, ClientTarget, Request};
 use crate::record::Recorder;
-use crate::sql_client::{Answer, Request, SqlClient, SqlTarget};
 use crate::tally::{Seat, Sending, operation};
 use changeover_model::history::{Outcome, Source};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +29,7 @@ pub struct FullRead {
 /// at most until `deadline`.
 pub async fn full_read(
     recorder: &Recorder,
-    target: &SqlTarget,
+    target: &ClientTarget,
     keys: Vec<String>,
     deadline: Instant,
 ) -> FullRead {
@@ -53,9 +53,9 @@ pub async fn full_read(
 
 struct Reader {
     recorder: Recorder,
-    target: SqlTarget,
+    target: ClientTarget,
     deadline: Instant,
-    client: Option<SqlClient>,
+    client: Option<Client>,
 }
 
 impl Reader {
@@ -109,7 +109,7 @@ impl Reader {
         let deadline = self.deadline.min(Instant::now() + self.target.timeout());
         let mut client = match self.client.take() {
             Some(client) => client,
-            None => match SqlClient::connect(self.target.clone(), deadline).await {
+            None => match Client::connect(self.target.clone(), deadline).await {
                 Ok(client) => client,
                 Err(error) => return Answer::failed(error.into_op_error()),
             },

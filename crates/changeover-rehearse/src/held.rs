@@ -1,8 +1,8 @@
 //! Clients that keep their connection and take operations one after the other.
 
+use crate::client::{Answer, Client, ClientError, ClientTarget, Request};
 use crate::clock::nanos;
 use crate::schedule::Due;
-use crate::sql_client::{Answer, Request, SqlClient, SqlError, SqlTarget};
 use crate::tally::{Seat, Sending, Tally};
 use changeover_model::history::{Class, Connection, Source};
 use std::future::Future;
@@ -17,22 +17,22 @@ pub(crate) const MAX_IN_FLIGHT: usize = 256;
 
 /// A connection that is kept, and made anew when an operation finds it gone.
 pub(crate) struct HeldConnection {
-    target: SqlTarget,
+    target: ClientTarget,
     link: Link,
 }
 
-type Attempt = Pin<Box<dyn Future<Output = Result<SqlClient, SqlError>> + Send>>;
+type Attempt = Pin<Box<dyn Future<Output = Result<Client, ClientError>> + Send>>;
 
 enum Link {
     Down,
     /// An attempt outlives the operation that began it: after a long outage the operations in the queue have little
     /// time left each, and none of them alone could ever connect.
     Dialing(Attempt),
-    Up(Box<SqlClient>),
+    Up(Box<Client>),
 }
 
 impl HeldConnection {
-    pub(crate) fn new(target: SqlTarget) -> Self {
+    pub(crate) fn new(target: ClientTarget) -> Self {
         HeldConnection {
             target,
             link: Link::Down,
@@ -70,10 +70,10 @@ impl HeldConnection {
     }
 
     /// Goes on with the attempt to connect, or begins one. `None` if it is still under way at `deadline`.
-    async fn dial(&mut self, deadline: Instant) -> Option<Result<SqlClient, SqlError>> {
+    async fn dial(&mut self, deadline: Instant) -> Option<Result<Client, ClientError>> {
         if !matches!(self.link, Link::Dialing(_)) {
             let end = Instant::now() + self.target.timeout();
-            self.link = Link::Dialing(Box::pin(SqlClient::connect(self.target.clone(), end)));
+            self.link = Link::Dialing(Box::pin(Client::connect(self.target.clone(), end)));
         }
         let Link::Dialing(attempt) = &mut self.link else {
             unreachable!("begun above");
@@ -132,7 +132,7 @@ pub(crate) struct HeldClient {
 impl HeldClient {
     /// A client and the task that does its work, to be spawned. `in_flight` bounds it together with others.
     pub(crate) fn new(
-        target: SqlTarget,
+        target: ClientTarget,
         group: Group,
         tally: Arc<Tally>,
         in_flight: Arc<AtomicUsize>,
@@ -201,7 +201,7 @@ pub(crate) fn not_sent(
 }
 
 async fn work(
-    target: SqlTarget,
+    target: ClientTarget,
     group: Group,
     mut seat: Seat,
     tally: Arc<Tally>,
@@ -261,10 +261,10 @@ mod tests {
             create: Vec::new(),
             write: String::new(),
             read: "READ {id}".to_owned(),
-            version: String::new(),
+            version: None,
         };
         let addr = listener.local_addr().unwrap();
-        let target = SqlTarget::new(&template, addr, Duration::from_secs(60)).unwrap();
+        let target = ClientTarget::new(&template, addr, Duration::from_secs(60)).unwrap();
         (listener, HeldConnection::new(target))
     }
 

@@ -4,9 +4,9 @@
 //! `lane.KIND.(n / 100)`, and the read lane of that kind reads the set which is being filled at n, so that a read can
 //! be judged for freshness.
 
+use crate::client::{Answer, Client, ClientTarget, Request};
 use crate::held::{Group, HeldClient, MAX_IN_FLIGHT, Patience, not_sent};
 use crate::schedule::{Due, Pace};
-use crate::sql_client::{Answer, Request, SqlClient, SqlTarget};
 use crate::tally::{Seat, Sending, Tally};
 use changeover_model::history::{Class, Connection, Source};
 use changeover_model::workload::ELEMENTS_PER_KEY;
@@ -53,7 +53,7 @@ impl Lane {
     pub(crate) fn new(
         class: Class,
         connection: Connection,
-        target: &SqlTarget,
+        target: &ClientTarget,
         tally: &Arc<Tally>,
         tasks: &TaskTracker,
     ) -> Self {
@@ -108,7 +108,7 @@ impl Lane {
 pub(crate) struct NewLane {
     class: Class,
     connection: Connection,
-    target: SqlTarget,
+    target: ClientTarget,
     tally: Arc<Tally>,
     tasks: TaskTracker,
     runtime: Handle,
@@ -162,11 +162,11 @@ impl NewLane {
 
 /// Performs an operation on a connection of its own, which is left to be closed once the end has been noted.
 pub(crate) async fn once(
-    target: SqlTarget,
+    target: ClientTarget,
     request: &Request,
     deadline: tokio::time::Instant,
-) -> (Answer, Option<SqlClient>) {
-    match SqlClient::connect(target, deadline).await {
+) -> (Answer, Option<Client>) {
+    match Client::connect(target, deadline).await {
         Err(error) => (Answer::failed(error.into_op_error()), None),
         Ok(mut client) => {
             let answer = client.perform(request, deadline).await;

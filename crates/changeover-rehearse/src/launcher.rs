@@ -3,7 +3,7 @@
 use crate::driver::Launch;
 use crate::premises::work;
 use changeover_model::service::ServiceArgs;
-use changeover_model::target::{Target, fill};
+use changeover_model::target::{Instances, Target, fill};
 use changeover_model::version::PathVersion;
 use changeover_runtime::{InstanceSpec, Runtime, RuntimeError};
 use std::collections::BTreeMap;
@@ -51,7 +51,12 @@ impl Launcher {
             ("data_dir", &data_dir.to_string_lossy()),
             ("run_dir", &self.run_dir.to_string_lossy()),
         ];
-        let instance = &self.target.instance;
+        let Instances::Started(instance) = &self.target.instances else {
+            return Err(RuntimeError::new(format!(
+                "target {} does not say how it is started; add [instance] to its file",
+                self.target.target.name
+            )));
+        };
         let command = instance.command.iter().chain(&self.instance_args);
         Ok(Launch {
             spec: InstanceSpec {

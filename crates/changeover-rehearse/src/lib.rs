@@ -1,5 +1,6 @@
 //! Executes a plan: the hand-over driver, the front door, the clients. Emits events and operations, judges nothing.
 
+pub mod client;
 pub mod clock;
 pub mod driver;
 pub mod front_door;
@@ -16,7 +17,6 @@ mod premises;
 pub mod record;
 pub mod rehearsal;
 pub mod schedule;
-pub mod sql_client;
 pub mod supervisor;
 mod surroundings;
 pub mod tally;

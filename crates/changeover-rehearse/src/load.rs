@@ -1,9 +1,9 @@
 //! The load: lanes and workload on one schedule, through the front door.
 
+use crate::client::ClientTarget;
 use crate::lanes::{self, LANES, Lane, LaneId};
 use crate::record::Recorder;
 use crate::schedule::{Pace, Ticker};
-use crate::sql_client::SqlTarget;
 use crate::tally::{Keys, Live, Tally};
 use crate::workload::Workload;
 use changeover_model::plan::WorkloadPlan;
@@ -28,7 +28,11 @@ impl Load {
     /// # Errors
     ///
     /// When the schedule's thread cannot be started.
-    pub fn start(recorder: Recorder, target: &SqlTarget, plan: &WorkloadPlan) -> io::Result<Self> {
+    pub fn start(
+        recorder: Recorder,
+        target: &ClientTarget,
+        plan: &WorkloadPlan,
+    ) -> io::Result<Self> {
         let tally = Arc::new(Tally::new(recorder));
         let tasks = TaskTracker::new();
         // The workload's clients come first, so that client c of the plan tends to be client c of the history.

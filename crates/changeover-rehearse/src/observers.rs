@@ -1,11 +1,11 @@
 //! Direct observers: clients that talk to one instance past the front door, to see what it answers when nobody
 //! should be asking it.
 
+use crate::client::{Answer, Client, ClientTarget, Request};
 use crate::clock::nanos;
 use crate::held::HeldConnection;
 use crate::lanes::once;
 use crate::record::Recorder;
-use crate::sql_client::{Answer, Request, SqlClient, SqlTarget};
 use crate::tally::{Keys, Seat, Sending, operation};
 use changeover_model::history::{Connection, Source};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -33,7 +33,7 @@ impl Observer {
     pub fn start(
         recorder: &Recorder,
         keys: &Arc<Keys>,
-        target: &SqlTarget,
+        target: &ClientTarget,
         slot: &str,
         generation: u64,
         probe_interval: Duration,
@@ -117,7 +117,7 @@ struct Look {
     recorder: Recorder,
     keys: Arc<Keys>,
     gate: Arc<Gate>,
-    target: SqlTarget,
+    target: ClientTarget,
     instance: (String, u64),
     key: String,
     values: Arc<AtomicI64>,
@@ -158,7 +158,7 @@ impl Look {
         };
         let clock = self.recorder.clock();
         let deadline = clock.instant(invoke + nanos(self.target.timeout()));
-        let (answer, client): (Answer, Option<SqlClient>) = match link {
+        let (answer, client): (Answer, Option<Client>) = match link {
             Link::Held(connection) => (connection.perform(&request, deadline).await, None),
             Link::New => once(self.target.clone(), &request, deadline).await,
         };

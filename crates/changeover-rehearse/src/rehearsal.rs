@@ -86,7 +86,7 @@ pub async fn rehearse(setup: Setup) -> Ending {
     let clients = ClientSide::new(
         recorder.clone(),
         front_door,
-        target.client.clone(),
+        &target,
         timeouts.operation,
         Duration::from_millis(plan.workload.probe_interval_ms),
     );
@@ -97,7 +97,7 @@ pub async fn rehearse(setup: Setup) -> Ending {
             runtime,
             surroundings: clients,
             recorder,
-            rules: ExitRules::from(&target.instance),
+            rules: ExitRules::from(&target.instances),
             timeouts,
             cancel,
         },

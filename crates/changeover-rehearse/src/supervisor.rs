@@ -6,7 +6,7 @@
 use crate::record::{About, Recorder};
 use changeover_model::event::{EndMeaning, EventKind, ProcessEnd, RestartReason, StopReason};
 use changeover_model::status::DeploymentStatus;
-use changeover_model::target::InstanceTemplate;
+use changeover_model::target::Instances;
 use changeover_runtime::{Ended, Instance, InstanceSpec};
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,12 +39,17 @@ pub struct ExitRules {
     pub fenced: Vec<i32>,
 }
 
-impl From<&InstanceTemplate> for ExitRules {
-    fn from(template: &InstanceTemplate) -> Self {
-        ExitRules {
-            restart: template.restart_exit_codes.clone(),
-            fenced: template.fenced_exit_codes.clone(),
-        }
+impl From<&Instances> for ExitRules {
+    /// Who is not started has no exit codes.
+    fn from(instances: &Instances) -> Self {
+        let (restart, fenced) = match instances {
+            Instances::Started(template) => (
+                template.restart_exit_codes.clone(),
+                template.fenced_exit_codes.clone(),
+            ),
+            Instances::Attached(_) | Instances::Unknown => Default::default(),
+        };
+        ExitRules { restart, fenced }
     }
 }
 

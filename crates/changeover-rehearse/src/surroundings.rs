@@ -1,13 +1,13 @@
 //! What the driver sees of the rest of a rehearsal: the real front door, the real clients, the direct observers.
 
+use crate::client::{Client, ClientTarget, UrlError};
 use crate::driver::Surroundings;
 use crate::front_door::FrontDoor;
 use crate::observers::Observer;
 use crate::record::{About, Recorder};
-use crate::sql_client::{SqlClient, SqlTarget, UrlError};
 use crate::tally::Keys;
 use changeover_model::event::EventKind;
-use changeover_model::target::ClientTemplate;
+use changeover_model::target::{ClientTemplate, Target};
 use changeover_runtime::InstanceSpec;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -19,6 +19,8 @@ pub(crate) struct ClientSide {
     recorder: Recorder,
     pub(crate) front_door: FrontDoor,
     pub(crate) client: ClientTemplate,
+    /// What is asked to see whether an instance serves.
+    probe: String,
     operation_timeout: Duration,
     probe_interval: Duration,
     /// What has been written; there is nothing to observe before the load runs.
@@ -39,14 +41,15 @@ impl ClientSide {
     pub(crate) fn new(
         recorder: Recorder,
         front_door: FrontDoor,
-        client: ClientTemplate,
+        target: &Target,
         operation_timeout: Duration,
         probe_interval: Duration,
     ) -> Self {
         ClientSide {
             recorder,
             front_door,
-            client,
+            client: target.client.clone(),
+            probe: target.probe().to_owned(),
             operation_timeout,
             probe_interval,
             keys: OnceLock::new(),
@@ -69,11 +72,19 @@ impl ClientSide {
     }
 
     /// What to say at this address.
-    pub(crate) fn target(&self, addr: SocketAddr) -> Result<SqlTarget, UrlError> {
-        SqlTarget::new(&self.client, addr, self.operation_timeout)
+    pub(crate) fn target(&self, addr: SocketAddr) -> Result<ClientTarget, UrlError> {
+        ClientTarget::new(&self.client, addr, self.operation_timeout)
     }
 
-    /// Runs statements through the front door on one connection; returns the rows of the last as text.
+    /// Where clients connect to an instance.
+    fn client_addr(&self, instance: &InstanceSpec) -> SocketAddr {
+        match self.client.uses_http_addr() {
+            true => instance.http_addr,
+            false => instance.sql_addr,
+        }
+    }
+
+    /// Runs statements at this address on one connection; returns the rows of the last as text.
     pub(crate) async fn execute(
         &self,
         addr: SocketAddr,
@@ -81,7 +92,7 @@ impl ClientSide {
     ) -> Result<Vec<Vec<Option<String>>>, String> {
         let target = self.target(addr).map_err(|e| e.to_string())?;
         let deadline = Instant::now() + self.operation_timeout;
-        let mut client = SqlClient::connect(target, deadline)
+        let mut client = Client::connect(target, deadline)
             .await
             .map_err(|e| e.to_string())?;
         let mut rows = Vec::new();
@@ -106,7 +117,8 @@ impl ClientSide {
 
     fn observe(&self, instance: &InstanceSpec) {
         // Without keys there is no load, and without a sound URL there was none either.
-        let (Some(keys), Ok(target)) = (self.keys.get(), self.target(instance.sql_addr)) else {
+        let (Some(keys), Ok(target)) = (self.keys.get(), self.target(self.client_addr(instance)))
+        else {
             return;
         };
         let observer = Observer::start(
@@ -144,39 +156,31 @@ impl ClientSide {
 
 impl Surroundings for ClientSide {
     async fn serves(&self, instance: &InstanceSpec) -> Result<(), String> {
-        self.execute(
-            instance.sql_addr,
-            std::slice::from_ref(&self.client.version),
-        )
-        .await
-        .map(|_| ())
+        let addr = self.client_addr(instance);
+        let asked = std::slice::from_ref(&self.probe);
+        self.execute(addr, asked).await.map(|_| ())
     }
 
-    async fn version(&self) -> Result<String, String> {
-        let rows = self
-            .execute(
-                self.front_door.addr(),
-                std::slice::from_ref(&self.client.version),
-            )
-            .await?;
+    async fn version(&self) -> Result<Option<String>, String> {
+        let Some(question) = &self.client.version else {
+            return Ok(None);
+        };
+        let door = self.front_door.addr();
+        let rows = self.execute(door, std::slice::from_ref(question)).await?;
         match rows.as_slice() {
             [row] => match row.as_slice() {
-                [Some(version)] => Ok(version.clone()),
-                _ => Err(format!(
-                    "{:?} answered {row:?}, expected one text",
-                    self.client.version
-                )),
+                [Some(version)] => Ok(Some(version.clone())),
+                _ => Err(format!("{question:?} answered {row:?}, expected one text")),
             },
             _ => Err(format!(
-                "{:?} answered {} rows, expected one",
-                self.client.version,
+                "{question:?} answered {} rows, expected one",
                 rows.len()
             )),
         }
     }
 
     fn switch(&self, instance: &InstanceSpec) {
-        self.front_door.switch(Some(instance.sql_addr));
+        self.front_door.switch(Some(self.client_addr(instance)));
     }
 
     fn answers(&self, new: &InstanceSpec) {

@@ -2,9 +2,9 @@
 //!
 //! Nothing here grows with the number of operations, only with the number of keys.
 
+use crate::client::{Answer, Request};
 use crate::clock::Clock;
 use crate::record::Recorder;
-use crate::sql_client::{Answer, Request};
 use changeover_model::history::{Class, Connection, Op, Operation, Outcome, Source};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

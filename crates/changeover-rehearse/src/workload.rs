@@ -4,9 +4,9 @@
 //! function of the seed (see [`SetWorkload`]). Every client holds one connection; one that is busy makes its
 //! operations wait, never the schedule.
 
+use crate::client::{ClientTarget, Request};
 use crate::held::{Group, HeldClient, Patience};
 use crate::schedule::Due;
-use crate::sql_client::{Request, SqlTarget};
 use crate::tally::Tally;
 use changeover_model::history::Source;
 use changeover_model::plan::WorkloadPlan;
@@ -24,7 +24,7 @@ pub(crate) struct Workload {
 impl Workload {
     pub(crate) fn new(
         plan: &WorkloadPlan,
-        target: &SqlTarget,
+        target: &ClientTarget,
         tally: &Arc<Tally>,
         tasks: &TaskTracker,
     ) -> Self {

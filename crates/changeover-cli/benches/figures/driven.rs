@@ -3,12 +3,12 @@
 use changeover_model::event::Event;
 use changeover_model::history::Operation;
 use changeover_model::plan::StepPlan;
-use changeover_model::target::{Target, fill};
+use changeover_model::target::{InstanceTemplate, Instances, Target, fill};
 use changeover_model::version::PathVersion;
+use changeover_rehearse::client::{Client, ClientTarget};
 use changeover_rehearse::clock::Clock;
 use changeover_rehearse::driver::{Driver, Launch, Surroundings, Timeouts};
 use changeover_rehearse::record::{Recorder, Sink};
-use changeover_rehearse::sql_client::{SqlClient, SqlTarget};
 use changeover_rehearse::supervisor::ExitRules;
 use changeover_runtime::{InstanceSpec, Runtime};
 use std::net::SocketAddr;
@@ -62,6 +62,7 @@ pub(crate) fn rules() -> ExitRules {
 /// The built-in reference target.
 pub(crate) fn reference() -> Result<Target, String> {
     Target::parse(include_str!("../../../../targets/reference/target.toml"))
+        .map_err(|error| error.to_string())
 }
 
 /// How an instance of the reference database is started in `dir`.
@@ -90,7 +91,9 @@ pub(crate) async fn launch(
         ),
         ("data_dir", &data_dir.to_string_lossy()),
     ];
-    let command = &target.instance.command;
+    let Instances::Started(InstanceTemplate { command, .. }) = &target.instances else {
+        panic!("the reference database is started");
+    };
     Ok(Launch {
         spec: InstanceSpec {
             slot: slot(generation),
@@ -141,12 +144,12 @@ impl NoClients {
         let client = &self.target.client;
         let limit = Duration::from_secs(2);
         let deadline = Instant::now() + limit;
-        let target = SqlTarget::new(client, addr, limit).map_err(|e| e.to_string())?;
-        let mut connection = SqlClient::connect(target, deadline)
+        let target = ClientTarget::new(client, addr, limit).map_err(|e| e.to_string())?;
+        let mut connection = Client::connect(target, deadline)
             .await
             .map_err(|e| e.to_string())?;
         let rows = connection
-            .execute(&client.version, deadline)
+            .execute(self.target.probe(), deadline)
             .await
             .map_err(|e| e.to_string())?;
         rows.into_iter()
@@ -162,9 +165,9 @@ impl Surroundings for NoClients {
         self.ask(instance.sql_addr).await.map(|_| ())
     }
 
-    async fn version(&self) -> Result<String, String> {
+    async fn version(&self) -> Result<Option<String>, String> {
         let leader = *self.leader.lock().unwrap_or_else(|e| e.into_inner());
-        self.ask(leader.ok_or("nobody leads")?).await
+        self.ask(leader.ok_or("nobody leads")?).await.map(Some)
     }
 
     fn switch(&self, instance: &InstanceSpec) {

@@ -271,8 +271,8 @@ impl Surroundings for Calls {
         Ok(())
     }
 
-    async fn version(&self) -> Result<String, String> {
-        Ok("scripted".to_owned())
+    async fn version(&self) -> Result<Option<String>, String> {
+        Ok(Some("scripted".to_owned()))
     }
 
     fn switch(&self, _instance: &InstanceSpec) {}

@@ -9,6 +9,7 @@ use crate::store::Store;
 use crate::watch::{View, Watch};
 use crate::{output, signals};
 use changeover_model::event::EventKind;
+use changeover_model::target::Instances;
 use changeover_model::verdict::Verdict;
 use changeover_rehearse::clock::Clock;
 use changeover_rehearse::front_door::{FrontDoor, raise_file_limit};
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &RehearseArgs) -> Result<Exit, CliError> {
 fn startable(planned: &Planned) -> Result<(), CliError> {
     let Planned { plan, known } = planned;
     let lacks = match () {
-        () if known.target.instance.command.is_empty() => {
+        () if known.target.instances == Instances::Unknown => {
             format!("does not know how to start target {}", plan.target)
         }
         () if plan.runtime != "process" => format!("has no runtime {}", plan.runtime),

@@ -2,6 +2,7 @@
 
 use crate::harness::{poll, processes_of};
 use changeover_model::event::{Event, EventKind, ProcessEnd};
+use changeover_model::target::Instances;
 use changeover_model::{PathVersion, Target};
 use changeover_plan::{Knowledge, generate_upgrade_args};
 use changeover_rehearse::upgrader::{Options, Service, UpgradeError, UpgradeStep, Upgrader};
@@ -231,7 +232,10 @@ async fn rehearses_steps_in_their_order_only() {
 async fn unending_step() -> (Bench, UpgradeStep) {
     let mut target = target();
     let slow = ["--hydration-rate", "1"].map(str::to_owned);
-    target.instance.command.extend(slow);
+    let Instances::Started(instance) = &mut target.instances else {
+        panic!("the reference database is started");
+    };
+    instance.command.extend(slow);
     let bench = Bench::of(target, &["v0.1.0", "v0.2.0", "v0.3.0"]).await;
     let step = bench.initialize().await.next().unwrap();
     let client = bench.client().await;

@@ -36,8 +36,9 @@ pub trait Surroundings: Send + Sync {
     /// the driver bounds it. The error says what was missing.
     fn serves(&self, instance: &InstanceSpec) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// The version that answers through the front door: one attempt, as [`Surroundings::serves`].
-    fn version(&self) -> impl Future<Output = Result<String, String>> + Send;
+    /// The version that answers through the front door: one attempt, as [`Surroundings::serves`]. `None` if the target
+    /// does not say how to ask for it.
+    fn version(&self) -> impl Future<Output = Result<Option<String>, String>> + Send;
 
     /// Points the front door at this instance.
     fn switch(&self, instance: &InstanceSpec);

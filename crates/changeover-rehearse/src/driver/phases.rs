@@ -264,10 +264,12 @@ impl<S: Surroundings> Driver<S> {
                 || self.surroundings.version(),
             )
             .await?;
-        new.event(EventKind::VersionSeen {
-            expected: expected.to_owned(),
-            found,
-        });
+        if let Some(found) = found {
+            new.event(EventKind::VersionSeen {
+                expected: expected.to_owned(),
+                found,
+            });
+        }
         Ok(())
     }
 

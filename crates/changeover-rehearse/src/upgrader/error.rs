@@ -1,6 +1,6 @@
 //! Why an upgrader refuses or fails.
 
-use crate::sql_client::UrlError;
+use crate::client::UrlError;
 use changeover_model::service::ServiceError;
 use changeover_runtime::RuntimeError;
 use std::net::SocketAddr;

@@ -14,13 +14,13 @@ mod service;
 pub use error::UpgradeError;
 pub use service::Service;
 
+use crate::client::ClientTarget;
 use crate::clock::Clock;
 use crate::driver::{Driver, Timeouts};
 use crate::front_door::FrontDoor;
 use crate::launcher::Launcher;
 use crate::premises::work;
 use crate::record::{Recorder, Sink};
-use crate::sql_client::SqlTarget;
 use crate::supervisor::ExitRules;
 use crate::surroundings::ClientSide;
 use changeover_model::event::Event;
@@ -112,7 +112,7 @@ impl Upgrader {
         let front_door = front_door().await?;
         let addr = front_door.addr();
         let timeouts = Timeouts::of_target(&target);
-        SqlTarget::new(&target.client, addr, timeouts.operation)?;
+        ClientTarget::new(&target.client, addr, timeouts.operation)?;
 
         let place = Place::make(options.directory)?;
         let run_dir = place.path().to_owned();
@@ -127,11 +127,11 @@ impl Upgrader {
         let clients = ClientSide::new(
             recorder.clone(),
             front_door,
-            target.client.clone(),
+            &target,
             timeouts.operation,
             Duration::from_millis(target.defaults.probe_interval_ms),
         );
-        let url = service::url_at(&target.client, addr);
+        let url = target.client.url_at(&addr.to_string());
         clients.announce(name.into_owned());
         let program = options.program.unwrap_or_else(|| "changeover".into());
         let run = Run {
@@ -141,7 +141,7 @@ impl Upgrader {
                 runtime,
                 surroundings: clients,
                 recorder,
-                rules: ExitRules::from(&target.instance),
+                rules: ExitRules::from(&target.instances),
                 timeouts,
                 cancel: cancel.clone(),
             },

@@ -2,7 +2,7 @@
 
 use super::error::UpgradeError;
 use changeover_model::service::ServiceArgs;
-use changeover_model::target::{ClientTemplate, fill};
+use changeover_model::target::ClientTemplate;
 use changeover_model::version::PathVersion;
 use changeover_runtime::InstanceSpec;
 use std::fmt;
@@ -102,7 +102,7 @@ impl Service {
         // A service is started once: a step runs once.
         let _ = self.started.set(Started {
             sql_addr: spec.sql_addr,
-            url: url_at(client, spec.sql_addr),
+            url: client.url_at(&spec.sql_addr.to_string()),
             log: spec.log.clone(),
         });
     }
@@ -113,9 +113,4 @@ impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name(), self.version)
     }
-}
-
-/// The URL of whoever answers at this address.
-pub(super) fn url_at(client: &ClientTemplate, addr: SocketAddr) -> String {
-    fill(&client.url, &[("sql_addr", &addr.to_string())])
 }

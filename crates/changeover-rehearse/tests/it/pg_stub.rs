@@ -3,7 +3,7 @@
 //! Unless the script says otherwise it is a small set database: `ADD 'key' 1` and `READ 'key'`.
 
 use changeover_model::target::ClientTemplate;
-use changeover_rehearse::sql_client::SqlTarget;
+use changeover_rehearse::client::ClientTarget;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -101,7 +101,7 @@ impl PgStub {
         PgStub::start(|_| Do::Serve).await
     }
 
-    pub(crate) fn target(&self, timeout: Duration) -> SqlTarget {
+    pub(crate) fn target(&self, timeout: Duration) -> ClientTarget {
         target(self.addr, timeout)
     }
 }
@@ -113,15 +113,15 @@ impl Drop for PgStub {
 }
 
 /// The stub's language, at any address.
-pub(crate) fn target(addr: SocketAddr, timeout: Duration) -> SqlTarget {
+pub(crate) fn target(addr: SocketAddr, timeout: Duration) -> ClientTarget {
     let template = ClientTemplate {
         url: "postgres://tester@{sql_addr}/test".to_owned(),
         create: Vec::new(),
         write: "ADD {id} {value}".to_owned(),
         read: "READ {id}".to_owned(),
-        version: String::new(),
+        version: None,
     };
-    SqlTarget::new(&template, addr, timeout).unwrap()
+    ClientTarget::new(&template, addr, timeout).unwrap()
 }
 
 /// An address that nobody listens on.

@@ -25,7 +25,7 @@ const TARGET: &str = r#"
     runtime = "scripted"
     metadata_store = "scripted"
     [instance]
-    command = ["scripted"]
+    command = ["scripted", "{sql_addr}", "{http_addr}"]
     restart_exit_codes = [166]
     fenced_exit_codes = [0]
     [client]

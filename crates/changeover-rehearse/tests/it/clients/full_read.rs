@@ -3,8 +3,8 @@
 use super::history::{History, check, error};
 use crate::pg_stub::{Do, PgStub, error as refusal, ready};
 use changeover_model::history::{ErrorKind, Op, Outcome, Source};
+use changeover_rehearse::client::{Client, Request};
 use changeover_rehearse::full_read::{FullRead, full_read};
-use changeover_rehearse::sql_client::{Request, SqlClient};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -54,7 +54,7 @@ async fn what_was_added_is_found() {
     let stub = PgStub::good().await;
     let target = stub.target(LONG);
     let deadline = Instant::now() + LONG;
-    let mut client = SqlClient::connect(target.clone(), deadline).await.unwrap();
+    let mut client = Client::connect(target.clone(), deadline).await.unwrap();
     for value in [3, 4] {
         let key = "w0.0".to_owned();
         client.perform(&Request::Add { key, value }, deadline).await;

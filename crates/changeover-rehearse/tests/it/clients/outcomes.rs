@@ -2,7 +2,7 @@
 
 use crate::pg_stub::{self as pg, Do, PgStub};
 use changeover_model::history::{ErrorKind, Outcome};
-use changeover_rehearse::sql_client::{Answer, Request, SqlClient, SqlTarget};
+use changeover_rehearse::client::{Answer, Client, ClientTarget, Request};
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -23,13 +23,13 @@ fn read() -> Request {
     }
 }
 
-async fn connect(target: &SqlTarget) -> SqlClient {
+async fn connect(target: &ClientTarget) -> Client {
     let deadline = Instant::now() + LONG;
-    SqlClient::connect(target.clone(), deadline).await.unwrap()
+    Client::connect(target.clone(), deadline).await.unwrap()
 }
 
 /// A server that reacts in this way to the first query of its first connection, and a client connected to it.
-async fn facing(react: impl Fn() -> Do + Send + Sync + 'static) -> (PgStub, SqlClient) {
+async fn facing(react: impl Fn() -> Do + Send + Sync + 'static) -> (PgStub, Client) {
     let stub = PgStub::start(move |heard| {
         if heard.connection == 0 && heard.first {
             react()
@@ -217,8 +217,8 @@ async fn a_write_of_which_no_byte_was_sent_has_failed() {
     assert_eq!(stub.seen.borrow().queries, 0);
 }
 
-async fn connect_error(target: SqlTarget, timeout: Duration) -> (ErrorKind, Option<String>) {
-    match SqlClient::connect(target, Instant::now() + timeout).await {
+async fn connect_error(target: ClientTarget, timeout: Duration) -> (ErrorKind, Option<String>) {
+    match Client::connect(target, Instant::now() + timeout).await {
         Ok(_) => panic!("connected"),
         Err(error) => (error.kind(), error.sqlstate().map(str::to_owned)),
     }

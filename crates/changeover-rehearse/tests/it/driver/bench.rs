@@ -102,8 +102,8 @@ impl Surroundings for Fixture {
         query(instance.sql_addr, "SELECT 1").await.map(drop)
     }
 
-    async fn version(&self) -> Result<String, String> {
-        query(self.door.addr(), "VERSION").await
+    async fn version(&self) -> Result<Option<String>, String> {
+        query(self.door.addr(), "VERSION").await.map(Some)
     }
 
     fn switch(&self, instance: &InstanceSpec) {

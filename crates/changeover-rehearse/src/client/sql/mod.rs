@@ -1,83 +1,41 @@
-//! The SQL client: one connection, one operation at a time, and an honest word on how each ended.
+//! The SQL client.
 //!
 //! Operations are simple queries with quoted literals. Prepared statements would cost a round trip on every new
 //! connection (four of five lanes would measure it), and do not survive a change of the instance; the literals are
 //! keys and numbers of our own making, and quoted all the same.
-//!
-//! The connection's I/O runs inside the operation and not in a task of its own: that saves two wake-ups for each
-//! operation, and leaves no moment between "the operation was given up" and "nothing more is sent".
 
 mod classify;
-mod stream;
 
-pub use classify::SqlError;
-
-use changeover_model::history::{ErrorKind, OpError, Outcome};
+use super::error::connect_error;
+use super::stream::{Counted, SentBytes};
+use super::{ClientError, Request, UrlError};
 use changeover_model::target::{ClientTemplate, fill};
-use classify::{connect_error, definite, of_postgres, timed_out};
+use classify::of_postgres;
 use serde_json::Value;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use stream::{Counted, SentBytes};
-use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client as PgClient, Config, Connection, NoTls, SimpleQueryMessage};
 
 /// How long a finished connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_millis(100);
 
-/// An address and what to say there. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct SqlTarget(Arc<TargetInner>);
-
+/// What to say in SQL, and how to connect.
 #[derive(Debug)]
-struct TargetInner {
-    addr: SocketAddr,
+pub(super) struct SqlLanguage {
     config: Config,
     write: String,
     read: String,
-    timeout: Duration,
 }
 
-/// Why a target's `client.url` cannot be used.
-#[derive(Debug, Error)]
-pub enum UrlError {
-    /// It is no such URL.
-    #[error(
-        "client.url {url:?} is no postgres URL: {reason}; write postgres://USER@{{sql_addr}}/DATABASE"
-    )]
-    Url {
-        /// The URL.
-        url: String,
-        /// What its parser says.
-        reason: String,
-    },
-    /// It names no user.
-    #[error("client.url {url:?} names no user; write postgres://USER@{{sql_addr}}/DATABASE")]
-    User {
-        /// The URL.
-        url: String,
-    },
-}
-
-impl SqlTarget {
-    /// What the template says, at this address; every operation there is given `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// When the template's URL is none that a client can use.
-    pub fn new(
-        template: &ClientTemplate,
-        addr: SocketAddr,
-        timeout: Duration,
-    ) -> Result<Self, UrlError> {
-        let url = fill(&template.url, &[("sql_addr", &addr.to_string())]);
+impl SqlLanguage {
+    /// What the template says; `url` is its own, with the address in it.
+    pub(super) fn new(template: &ClientTemplate, url: String) -> Result<Self, UrlError> {
         let mut config: Config = url.parse().map_err(|e: tokio_postgres::Error| {
             let reason = match e.into_source() {
                 Some(source) => source.to_string(),
@@ -92,32 +50,20 @@ impl SqlTarget {
             return Err(UrlError::User { url });
         }
         config.ssl_mode(tokio_postgres::config::SslMode::Disable);
-        Ok(SqlTarget(Arc::new(TargetInner {
-            addr,
+        Ok(SqlLanguage {
             config,
             write: template.write.clone(),
             read: template.read.clone(),
-            timeout,
-        })))
-    }
-
-    /// The address.
-    pub fn addr(&self) -> SocketAddr {
-        self.0.addr
-    }
-
-    /// How long an operation may take, and a connect including the startup.
-    pub fn timeout(&self) -> Duration {
-        self.0.timeout
+        })
     }
 
     fn sql(&self, request: &Request) -> Option<String> {
         match request {
             Request::Add { key, value } => {
                 let values = [("id", &*quoted(key)), ("value", &*value.to_string())];
-                Some(fill(&self.0.write, &values))
+                Some(fill(&self.write, &values))
             }
-            Request::Read { key } => Some(fill(&self.0.read, &[("id", &quoted(key))])),
+            Request::Read { key } => Some(fill(&self.read, &[("id", &quoted(key))])),
             Request::Connect => None,
         }
     }
@@ -128,93 +74,28 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// What a client asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
-    /// Adds `value` to the set `key`.
-    Add {
-        /// The set.
-        key: String,
-        /// The element, at least 0.
-        value: i64,
-    },
-    /// Reads the set `key`.
-    Read {
-        /// The set.
-        key: String,
-    },
-    /// A connection, ready for a query, and nothing more.
-    Connect,
-}
-
-/// How an operation ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    /// Acknowledged, certainly without effect, or unknown.
-    pub outcome: Outcome,
-    /// A read's elements as an array of integers, else null.
-    pub result: Value,
-    /// Why it is not `ok`.
-    pub error: Option<OpError>,
-}
-
-impl Answer {
-    /// Acknowledged, without a result.
-    pub(crate) fn ok() -> Self {
-        Answer {
-            outcome: Outcome::Ok,
-            result: Value::Null,
-            error: None,
-        }
-    }
-
-    /// Certainly without effect.
-    pub(crate) fn failed(error: OpError) -> Self {
-        Answer {
-            outcome: Outcome::Fail,
-            result: Value::Null,
-            error: Some(error),
-        }
-    }
-
-    /// Given up before a byte of it was sent, because its time was over.
-    pub(crate) fn too_late() -> Self {
-        Answer::failed(timed_out())
-    }
-
-    /// Never sent: too many were in flight.
-    pub(crate) fn not_sent() -> Self {
-        Answer::failed(OpError {
-            kind: ErrorKind::NotSent,
-            sqlstate: None,
-        })
-    }
-}
-
 /// One connection to a database.
-pub struct SqlClient {
-    target: SqlTarget,
-    client: Client,
+pub(super) struct SqlClient {
+    client: PgClient,
     connection: Connection<Counted<TcpStream>, NoTlsStream>,
     sent: SentBytes,
     dead: bool,
 }
 
 impl SqlClient {
-    /// Connects: TCP, startup, `ReadyForQuery`.
-    ///
-    /// # Errors
-    ///
-    /// When that did not happen by `deadline`, or for the reason the other end gave.
-    pub async fn connect(target: SqlTarget, deadline: Instant) -> Result<Self, SqlError> {
+    /// TCP, startup, `ReadyForQuery`.
+    pub(super) async fn connect(
+        language: &SqlLanguage,
+        addr: SocketAddr,
+        deadline: Instant,
+    ) -> Result<Self, ClientError> {
         let attempt = async {
-            let stream = TcpStream::connect(target.0.addr)
+            let stream = TcpStream::connect(addr)
                 .await
                 .map_err(|e| connect_error(&e))?;
             stream.set_nodelay(true).map_err(|e| connect_error(&e))?;
             let (stream, sent) = Counted::new(stream);
-            let (client, connection) = target
-                .0
+            let (client, connection) = language
                 .config
                 .connect_raw(stream, NoTls)
                 .await
@@ -223,9 +104,8 @@ impl SqlClient {
         };
         let (client, connection, sent) = timeout_at(deadline, attempt)
             .await
-            .unwrap_or_else(|_| Err(SqlError::timeout()))?;
+            .unwrap_or_else(|_| Err(ClientError::timeout()))?;
         Ok(SqlClient {
-            target,
             client,
             connection,
             sent,
@@ -233,58 +113,34 @@ impl SqlClient {
         })
     }
 
-    /// Performs an operation, by `deadline` at the latest. Never fails: an [`Answer`] is the answer.
-    ///
-    /// A write is `fail` only if no byte of it was sent or the server said so with an SQLSTATE that rules an effect
-    /// out; every other write without an acknowledgement is `unknown`. After an operation that left the connection
-    /// in doubt, [`SqlClient::is_dead`] is true.
-    pub async fn perform(&mut self, request: &Request, deadline: Instant) -> Answer {
-        let Some(sql) = self.target.sql(request) else {
-            return Answer::ok();
+    /// Performs an operation. A connection is ready once it is there, so `Connect` has nothing left to do.
+    pub(super) async fn ask(
+        &mut self,
+        language: &SqlLanguage,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Value, ClientError> {
+        let Some(sql) = language.sql(request) else {
+            return Ok(Value::Null);
         };
-        let sent_before = self.sent.get();
-        let result = self.exchange(&sql, deadline).await.and_then(|messages| {
-            let result = match request {
-                Request::Read { .. } => elements(&messages),
-                _ => acknowledged(&messages).then_some(Value::Null),
-            };
-            result.ok_or_else(|| SqlError::wrong_answer("an answer of another shape"))
-        });
-        match result {
-            Ok(result) => Answer {
-                result,
-                ..Answer::ok()
-            },
-            Err(error) => {
-                let without_effect = matches!(request, Request::Read { .. })
-                    || self.sent.get() == sent_before
-                    || error.sqlstate().is_some_and(definite);
-                // What an answer that makes no sense leaves in the stream would be taken for the next one.
-                self.dead |= error.kind() == ErrorKind::WrongAnswer;
-                Answer {
-                    outcome: if without_effect {
-                        Outcome::Fail
-                    } else {
-                        Outcome::Unknown
-                    },
-                    result: Value::Null,
-                    error: Some(error.into_op_error()),
-                }
-            }
+        let messages = self.exchange(&sql, deadline).await?;
+        let result = match request {
+            Request::Read { .. } => elements(&messages),
+            _ => acknowledged(&messages).then_some(Value::Null),
+        };
+        if result.is_none() {
+            // What an answer that makes no sense leaves in the stream would be taken for the next one.
+            self.dead = true;
         }
+        result.ok_or_else(|| ClientError::wrong_answer("an answer of another shape"))
     }
 
-    /// Runs a statement that is no recorded operation, such as the creation of the clients' tables, and returns its
-    /// rows as text.
-    ///
-    /// # Errors
-    ///
-    /// What the server said, or why it could not.
-    pub async fn execute(
+    /// Runs a statement; the rows as text.
+    pub(super) async fn execute(
         &mut self,
         sql: &str,
         deadline: Instant,
-    ) -> Result<Vec<Vec<Option<String>>>, SqlError> {
+    ) -> Result<Vec<Vec<Option<String>>>, ClientError> {
         let messages = self.exchange(sql, deadline).await?;
         let rows = messages.iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(
@@ -297,9 +153,13 @@ impl SqlClient {
         Ok(rows.collect())
     }
 
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
     /// Whether the connection is known to be over or in doubt: closed by the other end, or an operation was given up
     /// on it.
-    pub fn is_dead(&mut self) -> bool {
+    pub(super) fn is_dead(&mut self) -> bool {
         if !self.dead {
             let mut context = Context::from_waker(Waker::noop());
             self.dead = drive(&mut self.connection, &mut context).is_some();
@@ -308,7 +168,7 @@ impl SqlClient {
     }
 
     /// Says goodbye. Dropping a client closes its connection as well, without the word.
-    pub async fn close(self) {
+    pub(super) async fn close(self) {
         let SqlClient {
             client, connection, ..
         } = self;
@@ -321,7 +181,7 @@ impl SqlClient {
         &mut self,
         sql: &str,
         deadline: Instant,
-    ) -> Result<Vec<SimpleQueryMessage>, SqlError> {
+    ) -> Result<Vec<SimpleQueryMessage>, ClientError> {
         let SqlClient {
             client,
             connection,
@@ -329,7 +189,7 @@ impl SqlClient {
             ..
         } = self;
         if *dead {
-            return Err(SqlError::reset());
+            return Err(ClientError::reset());
         }
         let mut query = pin!(client.simple_query(sql));
         let run = std::future::poll_fn(|context| {
@@ -352,7 +212,7 @@ impl SqlClient {
             Ok(result) => result,
             Err(_) => {
                 *dead = true;
-                Err(SqlError::timeout())
+                Err(ClientError::timeout())
             }
         }
     }
@@ -362,9 +222,9 @@ impl SqlClient {
 fn drive(
     connection: &mut Connection<Counted<TcpStream>, NoTlsStream>,
     context: &mut Context<'_>,
-) -> Option<SqlError> {
+) -> Option<ClientError> {
     match Pin::new(connection).poll(context) {
-        Poll::Ready(Ok(())) => Some(SqlError::reset()),
+        Poll::Ready(Ok(())) => Some(ClientError::reset()),
         Poll::Ready(Err(error)) => Some(of_postgres(&error)),
         Poll::Pending => None,
     }
@@ -406,13 +266,14 @@ mod tests {
             create: Vec::new(),
             write: "INSERT INTO s VALUES ({id}, {value})".to_owned(),
             read: "SELECT value FROM s WHERE id = {id}".to_owned(),
-            version: String::new(),
+            version: None,
         }
     }
 
-    fn target(url: &str) -> Result<SqlTarget, UrlError> {
-        let addr = "127.0.0.1:5".parse().unwrap();
-        SqlTarget::new(&template(url), addr, Duration::from_secs(2))
+    fn target(url: &str) -> Result<SqlLanguage, UrlError> {
+        let template = template(url);
+        let url = template.url_at("127.0.0.1:5");
+        SqlLanguage::new(&template, url)
     }
 
     #[test]

@@ -1,0 +1,380 @@
+//! From `target.toml` to a [`Target`]: defaults are filled in, and what could not work is refused with its line.
+
+use super::file::{self, TargetFile};
+use super::lines::{Part, line_at, line_of};
+use super::{
+    ClientTemplate, Endpoint, HTTP, InstanceTemplate, Instances, LoadDefaults, Promote, Status,
+    StatusTemplate, Target, TargetHead, Versions, check,
+};
+use crate::nearest;
+use crate::plan::{BUDGETS, MAX_TIMEOUT_MS, Timeout};
+use crate::status::DeploymentStatus;
+use crate::version::PathVersion;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Why a target is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetError {
+    /// The line, from 1.
+    pub line: usize,
+    /// The key, such as `client.url`; empty where the text is no such file at all.
+    pub key: String,
+    /// What is wrong, and what would be right.
+    pub problem: String,
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.key.as_str() {
+            "" => write!(f, "line {}: {}", self.line, self.problem),
+            key => write!(f, "line {}, {key}: {}", self.line, self.problem),
+        }
+    }
+}
+
+impl std::error::Error for TargetError {}
+
+/// A problem, and the way to the value that has it.
+#[derive(Debug)]
+pub(super) struct Problem {
+    way: Vec<Part>,
+    words: String,
+}
+
+/// A problem of `table.key`.
+pub(super) fn problem(table: &str, key: &str, words: impl Into<String>) -> Problem {
+    Problem {
+        way: vec![table.into(), key.into()],
+        words: words.into(),
+    }
+}
+
+impl Problem {
+    /// The same of one entry of the value.
+    pub(super) fn at(mut self, part: impl Into<Part>) -> Self {
+        self.way.push(part.into());
+        self
+    }
+
+    fn in_text(self, text: &str) -> TargetError {
+        let mut key = String::new();
+        for part in &self.way {
+            match part {
+                Part::Key(name) if key.is_empty() => key.push_str(name),
+                Part::Key(name) => key.push_str(&format!(".{name}")),
+                Part::Index(index) => key.push_str(&format!("[{index}]")),
+            }
+        }
+        TargetError {
+            line: line_of(text, &self.way).unwrap_or(1),
+            key,
+            problem: self.words,
+        }
+    }
+}
+
+/// What other targets than the built-in ones wait for at most: half an hour for the catch-up, and a minute where
+/// nothing depends on how much data there is.
+const TIMEOUTS_MS: [(Timeout, u64); 6] = [
+    (Timeout::Boot, 60_000),
+    (Timeout::CatchUp, 1_800_000),
+    (Timeout::Promote, 60_000),
+    (Timeout::Bootstrap, 60_000),
+    (Timeout::Retire, 30_000),
+    (Timeout::Operation, 2_000),
+];
+
+/// The longest gap that passes where nobody says.
+const BUDGET_MS: f64 = 5_000.0;
+
+const DEFAULTS: LoadDefaults = LoadDefaults {
+    rate: 50,
+    clients: 8,
+    probe_interval_ms: 100,
+};
+
+pub(super) fn read(text: &str) -> Result<Target, TargetError> {
+    let file: TargetFile = toml::from_str(text).map_err(|error| TargetError {
+        line: error.span().map_or(1, |span| line_at(text, span.start)),
+        key: String::new(),
+        problem: format!(
+            "{}; docs/targets.md has every key",
+            error.message().replace('\n', ", ")
+        ),
+    })?;
+    let target = target(file).and_then(|target| check::check(&target).map(|()| target));
+    target.map_err(|problem| problem.in_text(text))
+}
+
+fn target(file: TargetFile) -> Result<Target, Problem> {
+    let (instances, attached_url) = instances(file.instance)?;
+    let attached = attached_url.is_some();
+    let status = match file.status {
+        Some(status) => Status::Http(status_template(status)),
+        None if attached => Status::Query,
+        None => Status::LeaderApi,
+    };
+    let promote = match file.promote {
+        Some(promote) => self::promote(promote)?,
+        None if attached => {
+            return Err(problem(
+                "instance",
+                "attach",
+                "says nothing of how an endpoint takes over; add [promote] with url or command",
+            ));
+        }
+        None => Promote::LeaderApi,
+    };
+    let url = match (file.client.url, attached_url) {
+        (Some(url), None) => url,
+        (None, Some(url)) => url,
+        (None, None) => {
+            return Err(problem(
+                "client",
+                "url",
+                "is missing; write postgres://USER@{sql_addr}/DATABASE or http://{http_addr}",
+            ));
+        }
+        (Some(_), Some(_)) => {
+            return Err(problem(
+                "client",
+                "url",
+                "is said by instance.attach already; leave one of them out",
+            ));
+        }
+    };
+    Ok(Target {
+        target: TargetHead {
+            name: file.target.name,
+            runtime: file.target.runtime,
+            image: file.target.image,
+            metadata_store: file.target.metadata_store,
+        },
+        instances,
+        status,
+        promote,
+        ready: file.ready.map(|ready| ready.sql),
+        client: ClientTemplate {
+            url,
+            create: file.client.create,
+            write: file.client.write,
+            read: file.client.read,
+            version: file.client.version,
+        },
+        versions: file.versions.map(versions).transpose()?,
+        defaults: LoadDefaults {
+            rate: file.defaults.rate.unwrap_or(DEFAULTS.rate),
+            clients: file.defaults.clients.unwrap_or(DEFAULTS.clients),
+            probe_interval_ms: file
+                .defaults
+                .probe_interval_ms
+                .unwrap_or(DEFAULTS.probe_interval_ms),
+        },
+        timeouts_ms: timeouts(&file.timeouts_ms)?,
+        budgets: budgets(&file.budgets)?,
+        dir: String::new(),
+    })
+}
+
+/// Where instances come from; and where they run already, what URL clients use.
+fn instances(file: Option<file::Instance>) -> Result<(Instances, Option<String>), Problem> {
+    let Some(file) = file else {
+        return Ok((Instances::Unknown, None));
+    };
+    let of_command = [
+        ("command", file.command.is_some()),
+        ("env", file.env.is_some()),
+        ("restart_exit_codes", file.restart_exit_codes.is_some()),
+        ("fenced_exit_codes", file.fenced_exit_codes.is_some()),
+    ];
+    match (file.command, file.attach) {
+        (Some(command), None) if !command.is_empty() => {
+            let template = InstanceTemplate {
+                command,
+                env: file.env.unwrap_or_default(),
+                restart_exit_codes: file.restart_exit_codes.unwrap_or_else(|| vec![166]),
+                fenced_exit_codes: file.fenced_exit_codes.unwrap_or_else(|| vec![0]),
+            };
+            Ok((Instances::Started(template), None))
+        }
+        (None, Some(urls)) => match of_command.iter().find(|(_, given)| *given) {
+            Some((key, _)) => Err(problem(
+                "instance",
+                key,
+                "is for instances that are started; leave it out, or attach",
+            )),
+            None => {
+                attached(&urls).map(|(endpoints, url)| (Instances::Attached(endpoints), Some(url)))
+            }
+        },
+        (Some(_), Some(_)) => Err(problem(
+            "instance",
+            "attach",
+            "stands beside command; endpoints that run already are not started, leave out one",
+        )),
+        _ => Err(problem(
+            "instance",
+            "command",
+            "names no program; give program and arguments, or attach with endpoints that run already",
+        )),
+    }
+}
+
+/// The endpoints, and their one URL with a placeholder for the address.
+fn attached(urls: &[String]) -> Result<(Vec<Endpoint>, String), Problem> {
+    let refuse = |index: usize, words: &str| Err(problem("instance", "attach", words).at(index));
+    if urls.len() < 2 {
+        return Err(problem(
+            "instance",
+            "attach",
+            "needs two endpoints, one to upgrade to; the first one leads",
+        ));
+    }
+    let mut endpoints = Vec::new();
+    let mut template: Option<String> = None;
+    for (index, url) in urls.iter().enumerate() {
+        let Some((endpoint, rest)) = split_address(url) else {
+            return refuse(
+                index,
+                "is no URL of an endpoint; write postgres://USER@HOST:PORT/DATABASE or http://HOST:PORT",
+            );
+        };
+        endpoints.push(endpoint);
+        if *template.get_or_insert_with(|| rest.clone()) != rest {
+            return refuse(
+                index,
+                "differs from the first in more than host and port; clients are moved from one to the other",
+            );
+        }
+    }
+    Ok((endpoints, template.unwrap_or_default()))
+}
+
+/// Cuts the address out of a URL and puts `{sql_addr}` in its place.
+fn split_address(url: &str) -> Option<(Endpoint, String)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (authority, path) = match rest.find(['/', '?']) {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let (user, address) = match authority.rsplit_once('@') {
+        Some((user, address)) => (format!("{user}@"), address),
+        None => (String::new(), authority),
+    };
+    let (host, port) = address.rsplit_once(':')?;
+    if host.is_empty() {
+        return None;
+    }
+    let endpoint = Endpoint {
+        host: host.to_owned(),
+        port: port.parse().ok()?,
+    };
+    Some((endpoint, format!("{scheme}://{user}{{sql_addr}}{path}")))
+}
+
+fn status_template(file: file::Status) -> StatusTemplate {
+    let themselves = || {
+        let all = DeploymentStatus::ALL.into_iter();
+        all.map(|status| (status.name().to_owned(), status))
+            .collect()
+    };
+    StatusTemplate {
+        url: file.url,
+        json_pointer: file.json_pointer,
+        map: file.map.unwrap_or_else(themselves),
+    }
+}
+
+fn promote(file: file::Promote) -> Result<Promote, Problem> {
+    match (file.url, file.command, file.method) {
+        (Some(url), None, method) => Ok(Promote::Http {
+            method: method.unwrap_or_else(|| "POST".to_owned()),
+            url,
+        }),
+        (None, Some(command), None) if !command.is_empty() => Ok(Promote::Command(command)),
+        (None, Some(_), Some(_)) => Err(problem(
+            "promote",
+            "method",
+            "belongs to a url; leave it out beside command",
+        )),
+        (Some(_), Some(_), _) => Err(problem(
+            "promote",
+            "command",
+            "stands beside url; leave out one of them",
+        )),
+        _ => Err(problem(
+            "promote",
+            "command",
+            "names no program; give program and arguments, or a url",
+        )),
+    }
+}
+
+fn versions(file: file::Versions) -> Result<Versions, Problem> {
+    match (file.list, file.command) {
+        (Some(list), None) => {
+            let versions = list.iter().enumerate().map(|(index, text)| {
+                text.parse::<PathVersion>().map_err(|error| {
+                    let words = format!("{:?} is not a version: {}", error.input, error.problem);
+                    problem("versions", "list", words).at(index)
+                })
+            });
+            Ok(Versions::List(versions.collect::<Result<_, _>>()?))
+        }
+        (None, Some(command)) if !command.is_empty() => Ok(Versions::Command(command)),
+        _ => Err(problem(
+            "versions",
+            "command",
+            "give either a list of versions or the command that prints them",
+        )),
+    }
+}
+
+fn timeouts(given: &BTreeMap<String, u64>) -> Result<BTreeMap<String, u64>, Problem> {
+    let mut all: BTreeMap<String, u64> = TIMEOUTS_MS
+        .into_iter()
+        .map(|(timeout, ms)| (timeout.name().to_owned(), ms))
+        .collect();
+    for (name, &ms) in given {
+        known("timeouts_ms", name, Timeout::ALL.map(|(_, name)| name))?;
+        if ms == 0 || ms > MAX_TIMEOUT_MS {
+            let words = format!("is {ms}; give 1 to {MAX_TIMEOUT_MS} milliseconds");
+            return Err(problem("timeouts_ms", name, words));
+        }
+        all.insert(name.clone(), ms);
+    }
+    Ok(all)
+}
+
+fn budgets(given: &BTreeMap<String, f64>) -> Result<BTreeMap<String, f64>, Problem> {
+    let mut all: BTreeMap<String, f64> = BUDGETS
+        .into_iter()
+        .map(|name| (name.to_owned(), BUDGET_MS))
+        .collect();
+    for (name, &ms) in given {
+        known("budgets", name, BUDGETS)?;
+        if !ms.is_finite() || ms <= 0.0 {
+            let words = format!("is {ms}; give more than 0 milliseconds");
+            return Err(problem("budgets", name, words));
+        }
+        all.insert(name.clone(), ms);
+    }
+    Ok(all)
+}
+
+fn known<const N: usize>(table: &str, name: &str, names: [&str; N]) -> Result<(), Problem> {
+    if names.contains(&name) {
+        return Ok(());
+    }
+    let words = format!(
+        "is unknown: {}",
+        nearest::suggestion(name, names.into_iter())
+    );
+    Err(problem(table, name, words))
+}
+
+/// Whether a template is asked over HTTP: one that begins with its scheme.
+pub(super) fn is_http(url: &str) -> bool {
+    url.starts_with(HTTP)
+}

@@ -1,0 +1,3 @@
+//! The model from the outside.
+
+mod schema;

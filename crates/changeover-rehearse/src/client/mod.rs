@@ -1,0 +1,220 @@
+//! Clients: one connection, one operation at a time, and an honest word on how each ended.
+//!
+//! A target is talked to in SQL or over HTTP; who uses a client need not know which. Either way the connection's I/O
+//! runs inside the operation and not in a task of its own: that saves two wake-ups for each operation, and leaves no
+//! moment between "the operation was given up" and "nothing more is sent".
+
+mod error;
+mod sql;
+mod stream;
+
+pub use error::{ClientError, UrlError};
+
+use changeover_model::history::{ErrorKind, OpError, Outcome};
+use changeover_model::target::ClientTemplate;
+use serde_json::Value;
+use sql::{SqlClient, SqlLanguage};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// An address and what to say there. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ClientTarget(Arc<TargetInner>);
+
+#[derive(Debug)]
+struct TargetInner {
+    addr: SocketAddr,
+    timeout: Duration,
+    language: Language,
+}
+
+#[derive(Debug)]
+enum Language {
+    Sql(SqlLanguage),
+}
+
+impl ClientTarget {
+    /// What the template says, at this address; every operation there is given `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// When the template is none that a client can use.
+    pub fn new(
+        template: &ClientTemplate,
+        addr: SocketAddr,
+        timeout: Duration,
+    ) -> Result<Self, UrlError> {
+        let url = template.url_at(&addr.to_string());
+        Ok(ClientTarget(Arc::new(TargetInner {
+            addr,
+            timeout,
+            language: Language::Sql(SqlLanguage::new(template, url)?),
+        })))
+    }
+
+    /// The address.
+    pub fn addr(&self) -> SocketAddr {
+        self.0.addr
+    }
+
+    /// How long an operation may take, and a connect including the startup.
+    pub fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+}
+
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Adds `value` to the set `key`.
+    Add {
+        /// The set.
+        key: String,
+        /// The element, at least 0.
+        value: i64,
+    },
+    /// Reads the set `key`.
+    Read {
+        /// The set.
+        key: String,
+    },
+    /// A connection, ready for a query, and nothing more.
+    Connect,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Acknowledged, certainly without effect, or unknown.
+    pub outcome: Outcome,
+    /// A read's elements as an array of integers, else null.
+    pub result: Value,
+    /// Why it is not `ok`.
+    pub error: Option<OpError>,
+}
+
+impl Answer {
+    /// Acknowledged, with what came back.
+    fn ok(result: Value) -> Self {
+        Answer {
+            outcome: Outcome::Ok,
+            result,
+            error: None,
+        }
+    }
+
+    /// Certainly without effect.
+    pub(crate) fn failed(error: OpError) -> Self {
+        Answer {
+            outcome: Outcome::Fail,
+            result: Value::Null,
+            error: Some(error),
+        }
+    }
+
+    /// Given up before a byte of it was sent, because its time was over.
+    pub(crate) fn too_late() -> Self {
+        Answer::failed(ClientError::timeout().into_op_error())
+    }
+
+    /// Never sent: too many were in flight.
+    pub(crate) fn not_sent() -> Self {
+        Answer::failed(OpError {
+            kind: ErrorKind::NotSent,
+            sqlstate: None,
+        })
+    }
+}
+
+/// One connection.
+pub struct Client {
+    target: ClientTarget,
+    link: Link,
+}
+
+enum Link {
+    Sql(SqlClient),
+}
+
+impl Client {
+    /// Connects. In SQL: TCP, startup, `ReadyForQuery`.
+    ///
+    /// # Errors
+    ///
+    /// When that did not happen by `deadline`, or for the reason the other end gave.
+    pub async fn connect(target: ClientTarget, deadline: Instant) -> Result<Self, ClientError> {
+        let addr = target.0.addr;
+        let link = match &target.0.language {
+            Language::Sql(sql) => Link::Sql(SqlClient::connect(sql, addr, deadline).await?),
+        };
+        Ok(Client { target, link })
+    }
+
+    /// Performs an operation, by `deadline` at the latest. Never fails: an [`Answer`] is the answer.
+    ///
+    /// A write is `fail` only if no byte of it was sent or the server said so in a way that rules an effect out; every
+    /// other write without an acknowledgement is `unknown`. After an operation that left the connection in doubt,
+    /// [`Client::is_dead`] is true.
+    pub async fn perform(&mut self, request: &Request, deadline: Instant) -> Answer {
+        let sent_before = self.sent();
+        let result = match (&mut self.link, &self.target.0.language) {
+            (Link::Sql(client), Language::Sql(sql)) => client.ask(sql, request, deadline).await,
+        };
+        result.map_or_else(
+            |error| {
+                let without_effect = matches!(request, Request::Read { .. })
+                    || self.sent() == sent_before
+                    || error.definite;
+                Answer {
+                    outcome: match without_effect {
+                        true => Outcome::Fail,
+                        false => Outcome::Unknown,
+                    },
+                    result: Value::Null,
+                    error: Some(error.into_op_error()),
+                }
+            },
+            Answer::ok,
+        )
+    }
+
+    /// Asks something that is no recorded operation, such as the creation of the clients' tables, and returns what came
+    /// back as rows of text.
+    ///
+    /// # Errors
+    ///
+    /// What the server said, or why it could not.
+    pub async fn execute(
+        &mut self,
+        text: &str,
+        deadline: Instant,
+    ) -> Result<Vec<Vec<Option<String>>>, ClientError> {
+        match &mut self.link {
+            Link::Sql(client) => client.execute(text, deadline).await,
+        }
+    }
+
+    /// Whether the connection is known to be over or in doubt: closed by the other end, or an operation was given up
+    /// on it.
+    pub fn is_dead(&mut self) -> bool {
+        match &mut self.link {
+            Link::Sql(client) => client.is_dead(),
+        }
+    }
+
+    /// Says goodbye. Dropping a client closes its connection as well, without the word.
+    pub async fn close(self) {
+        match self.link {
+            Link::Sql(client) => client.close().await,
+        }
+    }
+
+    /// How many bytes were sent so far.
+    fn sent(&self) -> u64 {
+        match &self.link {
+            Link::Sql(client) => client.sent(),
+        }
+    }
+}
