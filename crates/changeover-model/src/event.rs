@@ -205,6 +205,8 @@ pub enum StatusSeen {
     Silent,
     /// An answer that is none of the protocol, as text.
     Nonsense(String),
+    /// A status document of the target's own with a word that its description does not know: what is to be corrected.
+    Unmapped(String),
 }
 
 impl fmt::Display for StatusSeen {
@@ -214,6 +216,7 @@ impl fmt::Display for StatusSeen {
             StatusSeen::Unreachable => f.write_str("unreachable"),
             StatusSeen::Silent => f.write_str("silent"),
             StatusSeen::Nonsense(text) => write!(f, "{text:?}"),
+            StatusSeen::Unmapped(text) => f.write_str(text),
         }
     }
 }
@@ -270,6 +273,11 @@ pub enum EventKind {
     SpawnDone {
         /// The process.
         pid: u32,
+    },
+    /// The instance runs already; it is neither started nor ended by us.
+    Attached {
+        /// Where it answers.
+        addr: String,
     },
     /// A process is about to be started again in place.
     RestartIntent {

@@ -28,7 +28,7 @@ enum Link {
     /// An attempt outlives the operation that began it: after a long outage the operations in the queue have little
     /// time left each, and none of them alone could ever connect.
     Dialing(Attempt),
-    Up(Box<Client>),
+    Up(Client),
 }
 
 impl HeldConnection {
@@ -56,7 +56,7 @@ impl HeldConnection {
             match connected {
                 None => return Answer::too_late(),
                 Some(Err(error)) => return Answer::failed(error.into_op_error()),
-                Some(Ok(client)) => self.link = Link::Up(Box::new(client)),
+                Some(Ok(client)) => self.link = Link::Up(client),
             }
         }
         let Link::Up(client) = &mut self.link else {

@@ -1,13 +1,36 @@
 //! From a service of a path to an instance that can be started: fills the target's templates.
 
+use crate::control::Control;
 use crate::driver::Launch;
 use crate::premises::work;
 use changeover_model::service::ServiceArgs;
 use changeover_model::target::{Instances, Target, fill};
 use changeover_model::version::PathVersion;
+use changeover_runtime::attached::AttachedRuntime;
 use changeover_runtime::{InstanceSpec, Runtime, RuntimeError};
 use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The runtime that this target's instances come from: `processes`, or the endpoints that run already, with `processes`
+/// for what promotes them.
+///
+/// # Errors
+///
+/// When an endpoint's name cannot be resolved.
+pub async fn runtime_of(
+    target: &Target,
+    processes: Arc<dyn Runtime>,
+) -> Result<Arc<dyn Runtime>, RuntimeError> {
+    match &target.instances {
+        Instances::Attached(endpoints) => {
+            Ok(Arc::new(AttachedRuntime::new(endpoints, processes).await?))
+        }
+        Instances::Started(_) | Instances::Unknown => Ok(processes),
+    }
+}
 
 /// Makes specifications of instances out of a target's templates.
 pub(crate) struct Launcher {
@@ -40,40 +63,74 @@ impl Launcher {
         let name = format!("{}.{}", service.name, service.deploy_generation);
         let data_dir = work(&self.run_dir).join(&name);
         let version = version.to_string();
-        let values: [(&str, &str); 9] = [
+        let shared_dir = work(&self.run_dir).join("shared");
+        fs::create_dir_all(&shared_dir).map_err(|error| {
+            RuntimeError::new(format!(
+                "cannot make the directory {}: {error}; make its place writable",
+                shared_dir.display()
+            ))
+        })?;
+        let values: [(&str, &str); 12] = [
             ("program", &self.program),
             ("version", &version),
             ("generation", &service.deploy_generation.to_string()),
             ("slot", &service.name),
             ("sql_addr", &sql_addr.to_string()),
             ("http_addr", &http_addr.to_string()),
+            ("host", &host(sql_addr)),
             ("metadata_store", &self.metadata_store),
             ("data_dir", &data_dir.to_string_lossy()),
+            ("shared_dir", &shared_dir.to_string_lossy()),
             ("run_dir", &self.run_dir.to_string_lossy()),
+            ("target_dir", &self.target.dir),
         ];
-        let Instances::Started(instance) = &self.target.instances else {
-            return Err(RuntimeError::new(format!(
-                "target {} does not say how it is started; add [instance] to its file",
-                self.target.target.name
-            )));
+        let (command, env) = self.command(&values)?;
+        let logs = self.run_dir.join("logs");
+        let spec = InstanceSpec {
+            slot: service.name.clone(),
+            generation: service.deploy_generation,
+            command,
+            env,
+            sql_addr,
+            http_addr,
+            log: logs.join(format!("{name}.log")),
         };
-        let command = instance.command.iter().chain(&self.instance_args);
         Ok(Launch {
-            spec: InstanceSpec {
-                slot: service.name.clone(),
-                generation: service.deploy_generation,
-                command: command.map(|part| fill(part, &values)).collect(),
-                env: instance
-                    .env
-                    .iter()
-                    .map(|(key, value)| (key.clone(), fill(value, &values)))
-                    .chain(self.metadata_store_env.clone())
-                    .collect(),
-                sql_addr,
-                http_addr,
-                log: self.run_dir.join("logs").join(format!("{name}.log")),
-            },
+            control: Control::of(&self.target, &spec, &values, &logs)?,
+            spec,
             expected_version: version,
         })
+    }
+
+    /// Program and arguments, and the environment; nothing for an instance that runs already.
+    fn command(
+        &self,
+        values: &[(&str, &str)],
+    ) -> Result<(Vec<String>, BTreeMap<String, String>), RuntimeError> {
+        match &self.target.instances {
+            Instances::Started(instance) => {
+                let words = instance.command.iter().chain(&self.instance_args);
+                let env = instance.env.iter();
+                Ok((
+                    words.map(|word| fill(word, values)).collect(),
+                    env.map(|(key, value)| (key.clone(), fill(value, values)))
+                        .chain(self.metadata_store_env.clone())
+                        .collect(),
+                ))
+            }
+            Instances::Attached(_) => Ok(Default::default()),
+            Instances::Unknown => Err(RuntimeError::new(format!(
+                "target {} does not say how it is started; add [instance] to its file",
+                self.target.target.name
+            ))),
+        }
+    }
+}
+
+/// An address without its port, as URLs have it.
+fn host(addr: SocketAddr) -> String {
+    match addr {
+        SocketAddr::V4(addr) => addr.ip().to_string(),
+        SocketAddr::V6(addr) => format!("[{}]", addr.ip()),
     }
 }

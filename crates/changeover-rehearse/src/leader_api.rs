@@ -3,17 +3,16 @@
 //! Every request has a connection of its own and a deadline, every answer is bounded, and whatever comes back is an
 //! answer: the server under test is not trusted to speak HTTP.
 
+use crate::http::{Failure, HttpUrl, QUOTED_CHARS, failure, quoted, read_bounded};
 use bytes::Bytes;
 use changeover_model::event::{PromoteResult, StatusSeen};
 use changeover_model::status::DeploymentStatus;
 use changeover_model::text::harmless_cut;
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
+use http_body_util::Empty;
 use hyper::client::conn::http1;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use std::error::Error;
-use std::io;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
@@ -30,35 +29,71 @@ pub const PROMOTE_DEADLINE: Duration = Duration::from_secs(5);
 /// How much of an answer is read, in bytes. Answers of the protocol have less than a hundred.
 const BODY_LIMIT: usize = 4096;
 
-/// How much of an answer that is none is quoted, in characters.
-const QUOTED_CHARS: usize = 200;
-
-/// A client of one instance's leader API.
+/// A client of one instance's leader API, or of what a target has in its place.
 #[derive(Debug, Clone)]
 pub struct LeaderApi {
-    addr: SocketAddr,
+    status: HttpUrl,
+    /// What a status document of the target's own means; `None` for the leader API's.
+    words: Option<StatusWords>,
+    promotion: Promotion,
     status_deadline: Duration,
     promote_deadline: Duration,
 }
 
-/// Why there is no whole answer.
-enum Failure {
-    /// Nobody listens: nothing was sent.
-    Refused,
-    /// The connection died, or ended without a byte.
-    Died,
-    /// Something came that is not HTTP, or too much of it.
-    Nonsense(String),
+/// What a status document of a target's own means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StatusWords {
+    /// Where it has its word for the status (RFC 6901).
+    pub(crate) json_pointer: String,
+    /// What the words mean.
+    pub(crate) map: BTreeMap<String, DeploymentStatus>,
+}
+
+#[derive(Debug, Clone)]
+struct Promotion {
+    method: String,
+    url: HttpUrl,
+    /// The target's own: nothing is known of its answers but their codes.
+    own: bool,
 }
 
 impl LeaderApi {
     /// A client for the instance that answers the leader API at `addr`.
     pub fn new(addr: SocketAddr) -> Self {
+        let url = |path: &str| HttpUrl {
+            authority: addr.to_string(),
+            path: path.to_owned(),
+        };
         LeaderApi {
-            addr,
+            status: url("/api/leader/status"),
+            words: None,
+            promotion: Promotion {
+                method: "POST".to_owned(),
+                url: url("/api/leader/promote"),
+                own: false,
+            },
             status_deadline: STATUS_DEADLINE,
             promote_deadline: PROMOTE_DEADLINE,
         }
+    }
+
+    /// The same with a status document of the target's own.
+    pub(crate) fn with_status(self, url: HttpUrl, words: StatusWords) -> Self {
+        LeaderApi {
+            status: url,
+            words: Some(words),
+            ..self
+        }
+    }
+
+    /// The same with a promotion of the target's own.
+    pub(crate) fn with_promotion(self, method: String, url: HttpUrl) -> Self {
+        let promotion = Promotion {
+            method,
+            url,
+            own: true,
+        };
+        LeaderApi { promotion, ..self }
     }
 
     /// The same with other deadlines for a request.
@@ -73,107 +108,68 @@ impl LeaderApi {
 
     /// Asks for the status, once. Cancel-safe.
     pub async fn status(&self) -> StatusSeen {
-        let exchange = self.exchange(Method::GET, "/api/leader/status");
+        let exchange = exchange("GET", &self.status);
         match timeout(self.status_deadline, exchange).await {
             Err(_) => StatusSeen::Silent,
             Ok(Err(Failure::Refused | Failure::Died)) => StatusSeen::Unreachable,
             Ok(Err(Failure::Nonsense(text))) => StatusSeen::Nonsense(text),
-            Ok(Ok((code, body))) => read_status(code, &body),
+            Ok(Ok((code, body))) => match &self.words {
+                None => read_status(code, &body),
+                Some(words) => words.read(code, &body),
+            },
         }
     }
 
     /// Sends the promotion, once.
     pub async fn promote(&self) -> PromoteResult {
-        let exchange = self.exchange(Method::POST, "/api/leader/promote");
+        let Promotion { method, url, own } = &self.promotion;
+        let exchange = exchange(method, url);
         match timeout(self.promote_deadline, exchange).await {
             Err(_) | Ok(Err(Failure::Died)) => PromoteResult::Lost,
             Ok(Err(Failure::Refused)) => {
                 PromoteResult::Refused("connection refused: not sent".to_owned())
             }
             Ok(Err(Failure::Nonsense(text))) => PromoteResult::Unclear(text),
+            Ok(Ok((code, body))) if *own => read_own_promotion(code, &body),
             Ok(Ok((code, body))) => read_promotion(code, &body),
         }
     }
+}
 
-    async fn exchange(&self, method: Method, path: &str) -> Result<(StatusCode, Vec<u8>), Failure> {
-        let stream = TcpStream::connect(self.addr)
-            .await
-            .map_err(|_| Failure::Refused)?;
-        // Only speed is lost without it.
-        let _ = stream.set_nodelay(true);
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+async fn exchange(method: &str, url: &HttpUrl) -> Result<(StatusCode, Vec<u8>), Failure> {
+    let stream = TcpStream::connect(&url.authority)
+        .await
+        .map_err(|_| Failure::Refused)?;
+    // Only speed is lost without it.
+    let _ = stream.set_nodelay(true);
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| failure(&error))?;
+    let request = Request::builder()
+        .method(method)
+        .uri(&url.path)
+        .header("host", &url.authority)
+        .header("connection", "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| Failure::Nonsense(error.to_string()))?;
+    let answer = async {
+        let response = sender
+            .send_request(request)
             .await
             .map_err(|error| failure(&error))?;
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", self.addr.to_string())
-            .header("connection", "close")
-            .body(Empty::<Bytes>::new())
-            .map_err(|error| Failure::Nonsense(error.to_string()))?;
-        let answer = async {
-            let response = sender
-                .send_request(request)
-                .await
-                .map_err(|error| failure(&error))?;
-            read_bounded(response).await
-        };
-        // The connection is driven here and not in a task of its own: dropping this future drops the socket.
-        let mut answer = pin!(answer);
-        let mut connection = pin!(connection);
-        let mut driven = false;
-        loop {
-            tokio::select! {
-                answer = &mut answer => return answer,
-                // Its error, if any, arrives with the answer too.
-                _ = &mut connection, if !driven => driven = true,
-            }
+        read_bounded(response, BODY_LIMIT).await
+    };
+    // The connection is driven here and not in a task of its own: dropping this future drops the socket.
+    let mut answer = pin!(answer);
+    let mut connection = pin!(connection);
+    let mut driven = false;
+    loop {
+        tokio::select! {
+            answer = &mut answer => return answer,
+            // Its error, if any, arrives with the answer too.
+            _ = &mut connection, if !driven => driven = true,
         }
     }
-}
-
-async fn read_bounded(response: Response<Incoming>) -> Result<(StatusCode, Vec<u8>), Failure> {
-    let (head, mut body) = response.into_parts();
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| failure(&error))?;
-        if let Some(data) = frame.data_ref() {
-            bytes.extend_from_slice(&data[..data.len().min(BODY_LIMIT + 1 - bytes.len())]);
-            if bytes.len() > BODY_LIMIT {
-                return Err(Failure::Nonsense(format!(
-                    "{} with an answer of more than {BODY_LIMIT} bytes: {}",
-                    head.status.as_u16(),
-                    quoted(&bytes)
-                )));
-            }
-        }
-    }
-    Ok((head.status, bytes))
-}
-
-fn failure(error: &hyper::Error) -> Failure {
-    // A body that is cut short is an I/O error too; and so is one that is framed wrongly, but of these kinds.
-    let cut = error
-        .source()
-        .and_then(|source| source.downcast_ref::<io::Error>())
-        .is_some_and(|error| {
-            !matches!(
-                error.kind(),
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
-            )
-        });
-    if error.is_incomplete_message() || error.is_closed() || error.is_canceled() || cut {
-        return Failure::Died;
-    }
-    let mut text = error.to_string();
-    if let Some(source) = error.source() {
-        text = format!("{text}: {source}");
-    }
-    Failure::Nonsense(harmless_cut(&format!("no HTTP ({text})"), QUOTED_CHARS))
-}
-
-fn quoted(body: &[u8]) -> String {
-    harmless_cut(String::from_utf8_lossy(body).trim(), QUOTED_CHARS)
 }
 
 fn read_status(code: StatusCode, body: &[u8]) -> StatusSeen {
@@ -191,6 +187,47 @@ fn read_status(code: StatusCode, body: &[u8]) -> StatusSeen {
     match status {
         Some(status) => StatusSeen::Status(status),
         None => StatusSeen::Nonsense(quoted(body)),
+    }
+}
+
+impl StatusWords {
+    /// The status that a document says. What is no such document is no status yet, as with the leader API; a sound one
+    /// whose word nobody has mapped will never be one.
+    fn read(&self, code: StatusCode, body: &[u8]) -> StatusSeen {
+        if code.is_success() && body.is_empty() {
+            return StatusSeen::Unreachable;
+        }
+        let document = match serde_json::from_slice::<serde_json::Value>(body) {
+            Ok(document) if code.is_success() => document,
+            _ => return StatusSeen::Nonsense(format!("{}: {}", code.as_u16(), quoted(body))),
+        };
+        let pointer = &self.json_pointer;
+        let Some(found) = document.pointer(pointer) else {
+            return StatusSeen::Unmapped(format!(
+                "status.json_pointer {pointer:?} finds nothing in the answer {}; correct the pointer",
+                quoted(body)
+            ));
+        };
+        let word = found
+            .as_str()
+            .map_or_else(|| found.to_string(), str::to_owned);
+        match self.map.get(&word) {
+            Some(status) => StatusSeen::Status(*status),
+            None => StatusSeen::Unmapped(format!(
+                "status.map has no {:?}, which the answer {} has at {pointer:?}; add it",
+                harmless_cut(&word, QUOTED_CHARS),
+                quoted(body)
+            )),
+        }
+    }
+}
+
+fn read_own_promotion(code: StatusCode, body: &[u8]) -> PromoteResult {
+    let answer = || format!("{}: {}", code.as_u16(), quoted(body));
+    match code {
+        code if code.is_success() => PromoteResult::Acknowledged,
+        code if code.is_client_error() => PromoteResult::Refused(answer()),
+        _ => PromoteResult::Unclear(answer()),
     }
 }
 
@@ -236,6 +273,53 @@ mod tests {
             status(500, r#"{"status":"IsLeader"}"#),
             StatusSeen::Nonsense(r#"500: {"status":"IsLeader"}"#.to_owned())
         );
+    }
+
+    #[test]
+    fn a_document_of_ones_own_is_read_by_pointer_and_map() {
+        let words = StatusWords {
+            json_pointer: "/node/role".to_owned(),
+            map: BTreeMap::from([
+                ("primary".to_owned(), DeploymentStatus::IsLeader),
+                ("2".to_owned(), DeploymentStatus::ReadyToPromote),
+            ]),
+        };
+        let read = |code: u16, body: &str| {
+            words.read(StatusCode::from_u16(code).unwrap(), body.as_bytes())
+        };
+        let ready = StatusSeen::Status(DeploymentStatus::ReadyToPromote);
+        assert_eq!(
+            read(200, r#"{"node":{"role":"primary"}}"#),
+            StatusSeen::Status(DeploymentStatus::IsLeader)
+        );
+        assert_eq!(read(200, r#"{"node":{"role":2}}"#), ready);
+        assert_eq!(read(200, ""), StatusSeen::Unreachable);
+        // Not up yet, and so no reason to give up.
+        assert!(matches!(
+            read(503, r#"{"node":{"role":2}}"#),
+            StatusSeen::Nonsense(_)
+        ));
+        assert!(matches!(read(200, "starting"), StatusSeen::Nonsense(_)));
+        assert_eq!(
+            read(200, r#"{"node":{"role":"up"}}"#),
+            StatusSeen::Unmapped(
+                r#"status.map has no "up", which the answer {"node":{"role":"up"}} has at "/node/role"; add it"#.to_owned()
+            )
+        );
+        assert_eq!(
+            read(200, r#"{"role":"up"}"#),
+            StatusSeen::Unmapped(
+                r#"status.json_pointer "/node/role" finds nothing in the answer {"role":"up"}; correct the pointer"#.to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn a_promotion_of_ones_own_is_read_by_its_code() {
+        let promotion = |code: u16| read_own_promotion(StatusCode::from_u16(code).unwrap(), b"so");
+        assert_eq!(promotion(204), PromoteResult::Acknowledged);
+        assert_eq!(promotion(409), PromoteResult::Refused("409: so".to_owned()));
+        assert_eq!(promotion(500), PromoteResult::Unclear("500: so".to_owned()));
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 pub mod client;
 pub mod clock;
+pub mod control;
 pub mod driver;
 pub mod front_door;
 pub mod full_read;
 mod held;
+mod http;
 pub mod lanes;
-mod launcher;
+pub mod launcher;
 pub mod leader_api;
 pub mod load;
 pub mod metadata_store;

@@ -442,6 +442,12 @@ impl Keeper {
             self.instance.stop(request.grace).await;
             return;
         }
+        if self.instance.spec().is_attached() {
+            // It goes on running; only we are done with it.
+            let Ended { end, .. } = self.instance.stop(request.grace).await;
+            self.publish(Now::Gone(Gone::Stopped(end)));
+            return;
+        }
         self.event(EventKind::StopIntent {
             reason: request.reason,
         });

@@ -32,6 +32,7 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
         } => format!("upgrade {from} → {to}"),
         EventKind::StepEnded { completed: true } => "completed".to_owned(),
         EventKind::StepEnded { completed: false } => "not completed".to_owned(),
+        EventKind::Attached { addr } => format!("{instance} runs already at {}", harmless(addr)),
         EventKind::SpawnDone { pid } => format!("{instance} started, process {pid}"),
         EventKind::RestartDone { pid } => format!("{instance} restarted, process {pid}"),
         EventKind::RestartIntent {
@@ -56,6 +57,10 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
             "{instance} answers nonsense: {:?}",
             harmless_cut(text, ANSWER)
         ),
+        EventKind::StatusSeen {
+            seen: StatusSeen::Unmapped(text),
+            ..
+        } => format!("{instance}: {}", harmless(text)),
         EventKind::StatusSeen {
             seen: StatusSeen::Silent,
             ..

@@ -3,6 +3,7 @@
 //! A runtime starts *instances* and reports how their processes end. It judges nothing: whether an end asks for a
 //! restart, is a fence or a crash is the driver's business.
 
+pub mod attached;
 pub mod postgres;
 pub mod process;
 
@@ -21,7 +22,7 @@ pub struct InstanceSpec {
     pub slot: String,
     /// The deploy generation.
     pub generation: u64,
-    /// Program and arguments; no shell.
+    /// Program and arguments; no shell. Empty for an instance that runs already.
     pub command: Vec<String>,
     /// Environment variables on top of what the runtime passes on.
     pub env: BTreeMap<String, String>,
@@ -31,6 +32,13 @@ pub struct InstanceSpec {
     pub http_addr: SocketAddr,
     /// Where its output goes; appended to.
     pub log: PathBuf,
+}
+
+impl InstanceSpec {
+    /// Whether the instance runs already, so that it is neither started nor ended.
+    pub fn is_attached(&self) -> bool {
+        self.command.is_empty()
+    }
 }
 
 /// The end of a process.

@@ -7,6 +7,7 @@ use changeover_model::target::{InstanceTemplate, Instances, Target, fill};
 use changeover_model::version::PathVersion;
 use changeover_rehearse::client::{Client, ClientTarget};
 use changeover_rehearse::clock::Clock;
+use changeover_rehearse::control::Control;
 use changeover_rehearse::driver::{Driver, Launch, Surroundings, Timeouts};
 use changeover_rehearse::record::{Recorder, Sink};
 use changeover_rehearse::supervisor::ExitRules;
@@ -105,6 +106,7 @@ pub(crate) async fn launch(
             log: dir.join(format!("{generation}.log")),
         },
         expected_version: version,
+        control: Control::leader_api(http_addr),
     })
 }
 

@@ -7,6 +7,7 @@ use crate::report::{Bar, Figure, percentile};
 use async_trait::async_trait;
 use changeover_model::event::ProcessEnd;
 use changeover_model::version::PathVersion;
+use changeover_rehearse::control::Control;
 use changeover_rehearse::driver::{Launch, Surroundings};
 use changeover_runtime::{Ended, Instance, InstanceSpec, Runtime, RuntimeError};
 use std::collections::BTreeMap;
@@ -127,6 +128,7 @@ impl Scripted {
                 log: "/dev/null".into(),
             },
             expected_version: "scripted".to_owned(),
+            control: Control::leader_api(http_addr),
         })
     }
 }

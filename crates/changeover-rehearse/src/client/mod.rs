@@ -5,6 +5,7 @@
 //! moment between "the operation was given up" and "nothing more is sent".
 
 mod error;
+mod http;
 mod sql;
 mod stream;
 
@@ -12,6 +13,7 @@ pub use error::{ClientError, UrlError};
 
 use changeover_model::history::{ErrorKind, OpError, Outcome};
 use changeover_model::target::ClientTemplate;
+use http::{HttpClient, HttpLanguage};
 use serde_json::Value;
 use sql::{SqlClient, SqlLanguage};
 use std::net::SocketAddr;
@@ -32,7 +34,8 @@ struct TargetInner {
 
 #[derive(Debug)]
 enum Language {
-    Sql(SqlLanguage),
+    Sql(Arc<SqlLanguage>),
+    Http(Arc<HttpLanguage>),
 }
 
 impl ClientTarget {
@@ -47,10 +50,14 @@ impl ClientTarget {
         timeout: Duration,
     ) -> Result<Self, UrlError> {
         let url = template.url_at(&addr.to_string());
+        let language = match template.speaks_http() {
+            true => Language::Http(Arc::new(HttpLanguage::new(template, &url)?)),
+            false => Language::Sql(Arc::new(SqlLanguage::new(template, url)?)),
+        };
         Ok(ClientTarget(Arc::new(TargetInner {
             addr,
             timeout,
-            language: Language::Sql(SqlLanguage::new(template, url)?),
+            language,
         })))
     }
 
@@ -129,27 +136,27 @@ impl Answer {
 }
 
 /// One connection.
-pub struct Client {
-    target: ClientTarget,
-    link: Link,
-}
+pub struct Client(Link);
 
 enum Link {
-    Sql(SqlClient),
+    Sql(Box<SqlClient>),
+    Http(HttpClient),
 }
 
 impl Client {
-    /// Connects. In SQL: TCP, startup, `ReadyForQuery`.
+    /// Connects. In SQL: TCP, startup, `ReadyForQuery`. Over HTTP: TCP; whether anybody is there the first answer tells.
     ///
     /// # Errors
     ///
     /// When that did not happen by `deadline`, or for the reason the other end gave.
     pub async fn connect(target: ClientTarget, deadline: Instant) -> Result<Self, ClientError> {
         let addr = target.0.addr;
-        let link = match &target.0.language {
-            Language::Sql(sql) => Link::Sql(SqlClient::connect(sql, addr, deadline).await?),
-        };
-        Ok(Client { target, link })
+        Ok(Client(match &target.0.language {
+            Language::Sql(sql) => {
+                Link::Sql(Box::new(SqlClient::connect(sql, addr, deadline).await?))
+            }
+            Language::Http(http) => Link::Http(HttpClient::connect(http, addr, deadline).await?),
+        }))
     }
 
     /// Performs an operation, by `deadline` at the latest. Never fails: an [`Answer`] is the answer.
@@ -159,8 +166,9 @@ impl Client {
     /// [`Client::is_dead`] is true.
     pub async fn perform(&mut self, request: &Request, deadline: Instant) -> Answer {
         let sent_before = self.sent();
-        let result = match (&mut self.link, &self.target.0.language) {
-            (Link::Sql(client), Language::Sql(sql)) => client.ask(sql, request, deadline).await,
+        let result = match &mut self.0 {
+            Link::Sql(client) => client.ask(request, deadline).await,
+            Link::Http(client) => client.ask(request, deadline).await,
         };
         result.map_or_else(
             |error| {
@@ -191,30 +199,35 @@ impl Client {
         text: &str,
         deadline: Instant,
     ) -> Result<Vec<Vec<Option<String>>>, ClientError> {
-        match &mut self.link {
+        match &mut self.0 {
             Link::Sql(client) => client.execute(text, deadline).await,
+            Link::Http(client) => client.execute(text, deadline).await,
         }
     }
 
     /// Whether the connection is known to be over or in doubt: closed by the other end, or an operation was given up
     /// on it.
     pub fn is_dead(&mut self) -> bool {
-        match &mut self.link {
+        match &mut self.0 {
             Link::Sql(client) => client.is_dead(),
+            Link::Http(client) => client.is_dead(),
         }
     }
 
     /// Says goodbye. Dropping a client closes its connection as well, without the word.
     pub async fn close(self) {
-        match self.link {
+        match self.0 {
             Link::Sql(client) => client.close().await,
+            // The end of the connection is all the goodbye there is.
+            Link::Http(_) => {}
         }
     }
 
     /// How many bytes were sent so far.
     fn sent(&self) -> u64 {
-        match &self.link {
+        match &self.0 {
             Link::Sql(client) => client.sent(),
+            Link::Http(client) => client.sent(),
         }
     }
 }

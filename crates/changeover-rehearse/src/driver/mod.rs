@@ -8,6 +8,7 @@ mod running;
 
 pub use running::Running;
 
+use crate::control::Control;
 use crate::record::{About, Recorder};
 use crate::supervisor::{ExitRules, Supervisor, until_gone};
 use changeover_model::event::{EventKind, Phase, StopReason};
@@ -104,6 +105,8 @@ pub struct Launch {
     pub spec: InstanceSpec,
     /// What it must answer when it is asked for its version.
     pub expected_version: String,
+    /// How it is asked for its status, and promoted.
+    pub control: Control,
 }
 
 /// The end of a step that did not complete.
@@ -196,6 +199,7 @@ impl<S: Surroundings> Driver<S> {
             .unless_cancelled(async {
                 let new = self.spawn(0, &launch, &about, &mut new).await?;
                 let gone = until_gone(new.supervisor().watch());
+                new.lead();
                 let name = name(new.spec());
                 tokio::select! {
                     biased;
@@ -300,20 +304,29 @@ impl<S: Surroundings> Driver<S> {
     ) -> Result<&'a mut Running, Obstacle> {
         let event = |kind| self.recorder.event(about, kind);
         event(EventKind::PhaseStarted { phase: Phase::Boot });
-        event(EventKind::SpawnIntent {
-            command: launch.spec.command.clone(),
-        });
+        let attached = launch.spec.is_attached();
+        if !attached {
+            event(EventKind::SpawnIntent {
+                command: launch.spec.command.clone(),
+            });
+        }
         let instance = self
             .runtime
             .spawn(launch.spec.clone())
             .await
             .map_err(|error| Obstacle::Failed(error.message))?;
-        event(EventKind::SpawnDone {
-            pid: instance.pid(),
+        event(match attached {
+            true => EventKind::Attached {
+                addr: launch.spec.sql_addr.to_string(),
+            },
+            false => EventKind::SpawnDone {
+                pid: instance.pid(),
+            },
         });
         let supervisor =
             Supervisor::start(instance, self.rules.clone(), self.recorder.clone(), step);
-        Ok(new.insert(Running::new(supervisor, self.recorder.clone())))
+        let control = launch.control.clone();
+        Ok(new.insert(Running::new(supervisor, control, self.recorder.clone())))
     }
 
     /// Ends the step: hands over the new instance, or stops it.

@@ -4,8 +4,11 @@ use super::running::Running;
 use super::{BETWEEN_PROMOTIONS, Course, Driver, Obstacle, STOP_GRACE, Surroundings, name};
 use crate::poll::{Expired, Wait};
 use crate::supervisor::Progress;
-use changeover_model::event::{EventKind, Phase, PromoteResult, StatusSeen, StopReason};
+use changeover_model::event::{
+    EventKind, Phase, ProcessEnd, PromoteResult, StatusSeen, StopReason,
+};
 use changeover_model::status::DeploymentStatus;
+use changeover_runtime::InstanceSpec;
 use std::future::Future;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -97,12 +100,40 @@ impl<S: Surroundings> Driver<S> {
             if let Err(expired) = wait.due().await {
                 return Err(deadline_passed(new, phase, expired, what));
             }
-            if let StatusSeen::Status(status) = new.poll(wait.left()).await {
-                course.said(status);
-                if accept(status) {
-                    return Ok(());
-                }
+            if let Some(status) = self.ask(new, wait.left(), course).await?
+                && accept(status)
+            {
+                return Ok(());
             }
+        }
+    }
+
+    /// Asks the new instance where it stands, once; `None` if it did not say. What it says and nobody has described fails
+    /// the step: it will not be understood the next time either.
+    async fn ask(
+        &self,
+        new: &mut Running,
+        limit: Duration,
+        course: &mut Course,
+    ) -> Result<Option<DeploymentStatus>, Obstacle> {
+        let seen = match new.control().by_query {
+            false => new.poll(limit).await,
+            true => {
+                let patience = limit.min(self.timeouts.operation);
+                let answer = timeout(patience, self.surroundings.serves(new.spec())).await;
+                new.answered(matches!(answer, Ok(Ok(()))))
+            }
+        };
+        match seen {
+            StatusSeen::Status(status) => {
+                course.said(status);
+                Ok(Some(status))
+            }
+            StatusSeen::Unmapped(words) => Err(Obstacle::Failed(format!(
+                "the status of {} is not described: {words}",
+                name(new.spec())
+            ))),
+            StatusSeen::Unreachable | StatusSeen::Silent | StatusSeen::Nonsense(_) => Ok(None),
         }
     }
 
@@ -122,21 +153,19 @@ impl<S: Surroundings> Driver<S> {
                 };
                 return Err(deadline_passed(new, Phase::Promote, expired, missing));
             }
-            let seen = new.poll(wait.left()).await;
+            let status = self.ask(new, wait.left(), course).await?;
             let crashes_now = new.supervisor().state().crashes;
             if attempt > 0 && crashes_now > crashes {
                 // What was promoted may have to catch up and be promoted all over.
                 wait.extend(self.timeouts.catch_up + self.timeouts.promote);
             }
             crashes = crashes_now;
-            let StatusSeen::Status(status) = seen else {
-                continue;
-            };
-            course.said(status);
             match status {
-                DeploymentStatus::IsLeader => return Ok(()),
-                DeploymentStatus::ReadyToPromote => {}
-                DeploymentStatus::Initializing | DeploymentStatus::Promoting => continue,
+                Some(DeploymentStatus::IsLeader) => return Ok(()),
+                Some(DeploymentStatus::ReadyToPromote) => {}
+                Some(DeploymentStatus::Initializing | DeploymentStatus::Promoting) | None => {
+                    continue;
+                }
             }
             if matches!(&last, Some((_, at)) if at.elapsed() < BETWEEN_PROMOTIONS) {
                 continue;
@@ -160,7 +189,7 @@ impl<S: Surroundings> Driver<S> {
 
     async fn send_promotion(
         &self,
-        new: &Running,
+        new: &mut Running,
         attempt: u32,
         course: &mut Course,
     ) -> PromoteResult {
@@ -169,12 +198,35 @@ impl<S: Surroundings> Driver<S> {
         let promoted_before = course.promoted;
         // For a step that is cancelled meanwhile.
         course.promoted = true;
-        let result = new.api().promote().await;
+        let control = new.control();
+        let result = match &control.command {
+            None => control.api.promote().await,
+            Some(helper) => self.run_promotion(helper.clone()).await,
+        };
+        if result == PromoteResult::Acknowledged {
+            new.lead();
+        }
         course.promoted = promoted_before || result.may_be_taken();
         new.event(EventKind::PromoteDone {
             result: result.clone(),
         });
         result
+    }
+
+    /// Runs the command that promotes. Whatever of it still runs after that is ended.
+    async fn run_promotion(&self, helper: InstanceSpec) -> PromoteResult {
+        let mut helper = match self.runtime.spawn(helper).await {
+            Ok(helper) => helper,
+            Err(error) => return PromoteResult::Refused(error.message),
+        };
+        let ended = timeout(self.timeouts.promote, helper.ended()).await;
+        let last_line = helper.log_tail(1).pop().unwrap_or_default();
+        helper.stop(STOP_GRACE).await;
+        match ended {
+            Ok(ended) if ended.end == ProcessEnd::Code(0) => PromoteResult::Acknowledged,
+            Ok(ended) => PromoteResult::Unclear(format!("{}: {last_line}", ended.end)),
+            Err(_) => PromoteResult::Lost,
+        }
     }
 
     /// From `IsLeader` to the old process's end. The old one is observed all the while.
@@ -194,15 +246,19 @@ impl<S: Surroundings> Driver<S> {
             self.check_version(new, expected_version).await
         };
         let old_side = async {
+            let attached = old.spec().is_attached();
             let deadline = async {
                 // Without a word the step has failed, and this is dropped.
                 let _ = retiring.await;
-                sleep(self.timeouts.retire).await;
+                if !attached {
+                    sleep(self.timeouts.retire).await;
+                }
             };
             tokio::select! {
                 biased;
-                () = old.observe_until_gone() => {}
-                () = deadline => self.stop_lingering(old).await,
+                () = old.observe_until_gone(), if !attached => {}
+                // Nobody sees the process of an attached one: the promotion is to fence it, and its observer tells.
+                () = deadline => if !attached { self.stop_lingering(old).await },
             }
             self.surroundings.gone(old.spec());
             Ok(())

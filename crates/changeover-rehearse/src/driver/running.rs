@@ -1,10 +1,12 @@
-//! An instance that runs: its supervisor, its leader API, and what it last said.
+//! An instance that runs: its supervisor, how it is asked and promoted, and what it last said.
 
-use crate::leader_api::{LeaderApi, STATUS_DEADLINE};
+use crate::control::Control;
+use crate::leader_api::STATUS_DEADLINE;
 use crate::poll::Wait;
 use crate::record::{About, Recorder};
 use crate::supervisor::{Now, Progress, Supervisor, until_gone};
 use changeover_model::event::{EventKind, StatusSeen, StopReason};
+use changeover_model::status::DeploymentStatus;
 use changeover_runtime::InstanceSpec;
 use std::fmt;
 use std::pin::pin;
@@ -17,7 +19,9 @@ const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// A supervised instance. Dropping it ends it the hard way; [`Running::stop`] is the gentle way.
 pub struct Running {
     supervisor: Supervisor,
-    api: LeaderApi,
+    control: Control,
+    /// What an answered query means where there is no status to be asked for.
+    answering: DeploymentStatus,
     recorder: Recorder,
     last: Option<StatusSeen>,
     /// The process that said it, by [`crate::supervisor::State::starts`].
@@ -37,10 +41,11 @@ impl fmt::Debug for Running {
 }
 
 impl Running {
-    pub(super) fn new(supervisor: Supervisor, recorder: Recorder) -> Self {
+    pub(super) fn new(supervisor: Supervisor, control: Control, recorder: Recorder) -> Self {
         Running {
-            api: LeaderApi::new(supervisor.spec().http_addr),
             supervisor,
+            control,
+            answering: DeploymentStatus::ReadyToPromote,
             recorder,
             last: None,
             said_by: 0,
@@ -63,8 +68,13 @@ impl Running {
         self.supervisor.stop(reason, grace).await;
     }
 
-    pub(super) fn api(&self) -> &LeaderApi {
-        &self.api
+    pub(super) fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// It leads, as far as that can be known without a status: it is the first, or has acknowledged its promotion.
+    pub(super) fn lead(&mut self) {
+        self.answering = DeploymentStatus::IsLeader;
     }
 
     pub(super) fn about(&self) -> About {
@@ -78,6 +88,9 @@ impl Running {
     /// What it last said, in words.
     pub(super) fn last_words(&self) -> String {
         let process = match self.supervisor.state().now {
+            Now::Running { .. } if self.spec().is_attached() => {
+                "it was not started by us".to_owned()
+            }
             Now::Running { pid } => format!("process {pid} runs"),
             Now::Restarting => "its process is being restarted".to_owned(),
             Now::Gone(gone) => gone.to_string(),
@@ -93,9 +106,25 @@ impl Running {
     pub(super) async fn poll(&mut self, limit: Duration) -> StatusSeen {
         let starts = self.supervisor.state().starts;
         self.supervisor.asked(starts);
-        let seen = timeout(limit, self.api.status())
+        let seen = timeout(limit, self.control.api.status())
             .await
             .unwrap_or(StatusSeen::Silent);
+        self.saw(starts, seen)
+    }
+
+    /// The same where there is no status to be asked for: whether a query was answered is what there is.
+    pub(super) fn answered(&mut self, answered: bool) -> StatusSeen {
+        let starts = self.supervisor.state().starts;
+        self.saw(
+            starts,
+            match answered {
+                true => StatusSeen::Status(self.answering),
+                false => StatusSeen::Unreachable,
+            },
+        )
+    }
+
+    fn saw(&mut self, starts: u64, seen: StatusSeen) -> StatusSeen {
         self.polls += 1;
         let is_status = matches!(seen, StatusSeen::Status(_));
         let news = match &self.last {

@@ -18,7 +18,7 @@ use crate::client::ClientTarget;
 use crate::clock::Clock;
 use crate::driver::{Driver, Timeouts};
 use crate::front_door::FrontDoor;
-use crate::launcher::Launcher;
+use crate::launcher::{Launcher, runtime_of};
 use crate::premises::work;
 use crate::record::{Recorder, Sink};
 use crate::supervisor::ExitRules;
@@ -119,7 +119,10 @@ impl Upgrader {
         let name = run_dir.file_name().unwrap_or_default().to_string_lossy();
         let runtime = match options.runtime {
             Some(runtime) => runtime,
-            None => Arc::new(ProcessRuntime::new(&name, &run_dir)?),
+            None => {
+                let processes = Arc::new(ProcessRuntime::new(&name, &run_dir)?);
+                runtime_of(&target, processes).await?
+            }
         };
         let store = work(&run_dir).join("metadata.sqlite");
         let recorder = Recorder::new(Clock::start(), Box::new(Callback(options.on_event)));

@@ -15,6 +15,7 @@ use serde_json::Value;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -76,6 +77,7 @@ fn quoted(text: &str) -> String {
 
 /// One connection to a database.
 pub(super) struct SqlClient {
+    language: Arc<SqlLanguage>,
     client: PgClient,
     connection: Connection<Counted<TcpStream>, NoTlsStream>,
     sent: SentBytes,
@@ -85,7 +87,7 @@ pub(super) struct SqlClient {
 impl SqlClient {
     /// TCP, startup, `ReadyForQuery`.
     pub(super) async fn connect(
-        language: &SqlLanguage,
+        language: &Arc<SqlLanguage>,
         addr: SocketAddr,
         deadline: Instant,
     ) -> Result<Self, ClientError> {
@@ -106,6 +108,7 @@ impl SqlClient {
             .await
             .unwrap_or_else(|_| Err(ClientError::timeout()))?;
         Ok(SqlClient {
+            language: Arc::clone(language),
             client,
             connection,
             sent,
@@ -116,11 +119,10 @@ impl SqlClient {
     /// Performs an operation. A connection is ready once it is there, so `Connect` has nothing left to do.
     pub(super) async fn ask(
         &mut self,
-        language: &SqlLanguage,
         request: &Request,
         deadline: Instant,
     ) -> Result<Value, ClientError> {
-        let Some(sql) = language.sql(request) else {
+        let Some(sql) = self.language.sql(request) else {
             return Ok(Value::Null);
         };
         let messages = self.exchange(&sql, deadline).await?;

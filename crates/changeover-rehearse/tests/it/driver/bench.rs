@@ -11,6 +11,7 @@ use changeover_model::status::DeploymentStatus;
 use changeover_model::verdict::Finding;
 use changeover_model::{PathVersion, ServiceArgs};
 use changeover_rehearse::clock::Clock;
+use changeover_rehearse::control::Control;
 use changeover_rehearse::driver::{Driver, Launch, Running, StepFailed, Surroundings, Timeouts};
 use changeover_rehearse::front_door::FrontDoor;
 use changeover_rehearse::observers::Observer;
@@ -188,6 +189,7 @@ impl Bench {
                 log: "unused".into(),
             },
             expected_version: format!("v0.{}.0", generation + 1),
+            control: Control::leader_api(http_addr),
         }
     }
 

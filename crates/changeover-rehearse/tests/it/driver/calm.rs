@@ -198,6 +198,7 @@ async fn an_instance_that_cannot_be_started_fails_the_step() {
             ..old.spec().clone()
         },
         expected_version: String::new(),
+        control: changeover_rehearse::control::Control::leader_api(old.spec().http_addr),
     };
     let failed = bench
         .driver

@@ -1,0 +1,302 @@
+//! The HTTP client: requests that a target's file describes, one after the other on a connection that is kept.
+//!
+//! 2xx is an acknowledgement. 4xx is a refusal that rules an effect out. After any other answer to a write its outcome
+//! is unknown: a 5xx tells that something went wrong, not before what.
+
+use super::error::connect_error;
+use super::stream::{Counted, SentBytes};
+use super::{ClientError, Request, UrlError};
+use crate::http::{Failure, HttpUrl, failure, quoted, read_bounded};
+use bytes::Bytes;
+use changeover_model::history::ErrorKind;
+use changeover_model::target::{ClientTemplate, HttpTemplate, fill, http_template};
+use http_body_util::Full;
+use hyper::StatusCode;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+/// How much of an answer is read, in bytes: a set has at most a hundred elements.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// What to say over HTTP.
+#[derive(Debug)]
+pub(super) struct HttpLanguage {
+    url: HttpUrl,
+    write: HttpTemplate,
+    read: HttpTemplate,
+    /// What is asked to see that a connection is good for something.
+    hello: HttpTemplate,
+}
+
+impl HttpLanguage {
+    /// What the template says; `url` is its own, with the address in it.
+    pub(super) fn new(template: &ClientTemplate, url: &str) -> Result<Self, UrlError> {
+        let unusable = |what: String| UrlError::Request(what);
+        let request = |text: &str| http_template(text).map_err(unusable);
+        let mut url =
+            HttpUrl::parse(url).ok_or_else(|| unusable(format!("{url:?} is no http URL")))?;
+        // What it says is put before every request's own path.
+        url.path.truncate(url.path.trim_end_matches('/').len());
+        Ok(HttpLanguage {
+            url,
+            write: request(&template.write)?,
+            read: request(&template.read)?,
+            hello: request(template.version.as_deref().unwrap_or(&template.read))?,
+        })
+    }
+
+    fn request(
+        &self,
+        template: &HttpTemplate,
+        values: &[(&str, &str)],
+    ) -> Result<hyper::Request<Full<Bytes>>, ClientError> {
+        let HttpTemplate { method, path, body } = template;
+        let body = fill(body, values);
+        let json = body.starts_with(['{', '[', '"']);
+        hyper::Request::builder()
+            .method(method.as_str())
+            .uri(format!("{}{}", self.url.path, fill(path, values)))
+            .header("host", &self.url.authority)
+            .header(
+                "content-type",
+                if json {
+                    "application/json"
+                } else {
+                    "text/plain"
+                },
+            )
+            .body(Full::from(body))
+            .map_err(|error| ClientError::new(ErrorKind::Other, error.to_string()))
+    }
+}
+
+type Sender = http1::SendRequest<Full<Bytes>>;
+type Connection = http1::Connection<TokioIo<Counted<TcpStream>>, Full<Bytes>>;
+
+/// One connection to a service.
+pub(super) struct HttpClient {
+    language: Arc<HttpLanguage>,
+    sender: Sender,
+    connection: Pin<Box<Connection>>,
+    sent: SentBytes,
+    dead: bool,
+}
+
+impl HttpClient {
+    /// TCP. Whether anybody is there, only an answer can tell.
+    pub(super) async fn connect(
+        language: &Arc<HttpLanguage>,
+        addr: SocketAddr,
+        deadline: Instant,
+    ) -> Result<Self, ClientError> {
+        let attempt = async {
+            let stream = TcpStream::connect(addr)
+                .await
+                .map_err(|e| connect_error(&e))?;
+            stream.set_nodelay(true).map_err(|e| connect_error(&e))?;
+            let (stream, sent) = Counted::new(stream);
+            let (sender, connection) = http1::handshake(TokioIo::new(stream))
+                .await
+                .map_err(|e| of_failure(failure(&e)))?;
+            Ok(HttpClient {
+                language: Arc::clone(language),
+                sender,
+                connection: Box::pin(connection),
+                sent,
+                dead: false,
+            })
+        };
+        timeout_at(deadline, attempt)
+            .await
+            .unwrap_or_else(|_| Err(ClientError::timeout()))
+    }
+
+    /// Performs an operation. `Connect` asks for an answer, whatever it says.
+    pub(super) async fn ask(
+        &mut self,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Value, ClientError> {
+        match request {
+            Request::Add { key, value } => {
+                let value = value.to_string();
+                let values = [("id", key.as_str()), ("value", &value)];
+                let request = self.language.request(&self.language.write, &values)?;
+                self.exchange(request, deadline).await?;
+                Ok(Value::Null)
+            }
+            Request::Read { key } => {
+                let request = self.language.request(&self.language.read, &[("id", key)])?;
+                let body = self.exchange(request, deadline).await?;
+                elements(&body).ok_or_else(|| {
+                    ClientError::wrong_answer(format!("no list of integers: {}", quoted(&body)))
+                })
+            }
+            Request::Connect => {
+                let request = self
+                    .language
+                    .request(&self.language.hello, &[("id", "connect")])?;
+                self.exchange(request, deadline).await?;
+                Ok(Value::Null)
+            }
+        }
+    }
+
+    /// Sends a request written as `METHOD path body`; the answer's body as one row of one text.
+    pub(super) async fn execute(
+        &mut self,
+        text: &str,
+        deadline: Instant,
+    ) -> Result<Vec<Vec<Option<String>>>, ClientError> {
+        let template = http_template(text).map_err(|e| ClientError::new(ErrorKind::Other, e))?;
+        let request = self.language.request(&template, &[])?;
+        let body = self.exchange(request, deadline).await?;
+        let text = match serde_json::from_slice(&body) {
+            Ok(Value::String(text)) => text,
+            _ => String::from_utf8_lossy(&body).trim().to_owned(),
+        };
+        Ok(vec![vec![Some(text)]])
+    }
+
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    pub(super) fn is_dead(&mut self) -> bool {
+        if !self.dead {
+            let mut context = Context::from_waker(Waker::noop());
+            self.dead = self.connection.as_mut().poll(&mut context).is_ready();
+        }
+        self.dead
+    }
+
+    /// The body of an acknowledgement.
+    async fn exchange(
+        &mut self,
+        request: hyper::Request<Full<Bytes>>,
+        deadline: Instant,
+    ) -> Result<Vec<u8>, ClientError> {
+        let HttpClient {
+            sender,
+            connection,
+            dead,
+            ..
+        } = self;
+        if *dead {
+            return Err(ClientError::reset());
+        }
+        let answer = async {
+            let response = sender.send_request(request).await;
+            read_bounded(response.map_err(|e| failure(&e))?, BODY_LIMIT).await
+        };
+        let mut answer = pin!(answer);
+        let run = std::future::poll_fn(|context| {
+            // The first poll puts the request where the connection finds it, the second takes the answer that the
+            // connection may have brought.
+            if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+                return Poll::Ready(answer);
+            }
+            if !*dead {
+                *dead = connection.as_mut().poll(context).is_ready();
+            }
+            answer.as_mut().poll(context)
+        });
+        let (code, body) = match timeout_at(deadline, run).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(failure)) => {
+                self.dead = true;
+                return Err(of_failure(failure));
+            }
+            Err(_) => {
+                self.dead = true;
+                return Err(ClientError::timeout());
+            }
+        };
+        match code.is_success() {
+            true => Ok(body),
+            false => Err(of_answer(code, &body)),
+        }
+    }
+}
+
+fn of_failure(failure: Failure) -> ClientError {
+    match failure {
+        Failure::Refused => ClientError::new(ErrorKind::Refused, "connection refused"),
+        Failure::Died => ClientError::reset(),
+        Failure::Nonsense(text) => ClientError::wrong_answer(text),
+    }
+}
+
+/// What an answer says that is no acknowledgement. There is no code for "read-only" that services agree on, so their
+/// words are read.
+fn of_answer(code: StatusCode, body: &[u8]) -> ClientError {
+    let message = format!("{}: {}", code.as_u16(), quoted(body));
+    if !code.is_client_error() && !code.is_server_error() {
+        return ClientError::wrong_answer(message);
+    }
+    let words = message.to_ascii_lowercase();
+    let kind = if words.contains("read-only") || words.contains("read only") {
+        ErrorKind::ReadOnly
+    } else if words.contains("fenced") {
+        ErrorKind::Fenced
+    } else {
+        ErrorKind::Other
+    };
+    ClientError {
+        definite: code.is_client_error(),
+        ..ClientError::new(kind, message)
+    }
+}
+
+/// The elements of a set: a JSON array of integers, or an integer a line.
+fn elements(body: &[u8]) -> Option<Value> {
+    let text = std::str::from_utf8(body).ok()?.trim();
+    let elements: Vec<i64> = match text.starts_with('[') {
+        true => serde_json::from_str(text).ok()?,
+        false => {
+            let lines = text.lines().map(|line| line.trim().parse().ok());
+            lines.collect::<Option<_>>()?
+        }
+    };
+    Some(Value::from(elements))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn elements_are_an_array_or_lines() {
+        assert_eq!(elements(b"[1, 2]\n"), Some(json!([1, 2])));
+        assert_eq!(elements(b"1\n2\r\n"), Some(json!([1, 2])));
+        assert_eq!(elements(b""), Some(json!([])));
+        for bad in [&b"{}"[..], b"[\"1\"]", b"[1", b"1 2", b"\xff"] {
+            assert_eq!(elements(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_refusal_rules_an_effect_out() {
+        let of = |code, body: &str| {
+            let error = of_answer(StatusCode::from_u16(code).unwrap(), body.as_bytes());
+            (error.kind(), error.definite)
+        };
+        assert_eq!(
+            of(403, "Read-only until promoted"),
+            (ErrorKind::ReadOnly, true)
+        );
+        assert_eq!(of(409, "fenced"), (ErrorKind::Fenced, true));
+        assert_eq!(of(404, "?"), (ErrorKind::Other, true));
+        assert_eq!(of(500, "?"), (ErrorKind::Other, false));
+        assert_eq!(of(302, "fenced"), (ErrorKind::WrongAnswer, false));
+    }
+}
