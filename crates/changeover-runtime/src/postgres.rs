@@ -56,6 +56,11 @@ impl Programs {
             .map(|directory| Programs { directory })
     }
 
+    /// Where they are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// A command line of one of them, as a user that PostgreSQL accepts.
     fn command(&self, program: &str, user: Option<&User>, arguments: &[String]) -> Vec<String> {
         let mut command = Vec::new();

@@ -4,8 +4,10 @@
 //! `cargo xtask bench` runs all and writes the document; `cargo bench -p changeover-cli --bench figures -- NAME…`
 //! runs some and only prints.
 
+mod commits;
 mod driven;
 mod front_door;
+mod gaps;
 mod instances;
 mod ladder;
 mod load;
@@ -21,9 +23,11 @@ use std::process::ExitCode;
 /// A measurement: its name on the command line, and what runs it.
 type Measurement = (&'static str, fn() -> Result<Vec<Figure>, String>);
 
-const MEASUREMENTS: [Measurement; 7] = [
+const MEASUREMENTS: [Measurement; 9] = [
     ("planning", planning::measure),
     ("ladder", ladder::measure),
+    ("gaps", gaps::measure),
+    ("commits", commits::measure),
     ("steps", steps::measure),
     ("reaction", reaction::measure),
     ("front-door", front_door::measure),

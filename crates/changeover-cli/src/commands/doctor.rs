@@ -4,6 +4,7 @@ use crate::args::{DoctorArgs, Format};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
+use changeover_runtime::postgres::Programs;
 use nix::sys::resource::{Resource, getrlimit};
 use serde::Serialize;
 use std::fs;
@@ -40,6 +41,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
         loopback(),
         proc(),
         timer(),
+        postgres(),
     ];
     output::print(&match args.format.format {
         Format::Human => human(&checks),
@@ -65,6 +67,8 @@ enum State {
     Poor,
     /// It does not work.
     Missing,
+    /// It is not here, and only some runs need it.
+    Absent,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -90,6 +94,7 @@ fn human(checks: &[Check]) -> String {
             State::Ok => "ok",
             State::Poor => "poor",
             State::Missing => "missing",
+            State::Absent => "absent",
         };
         out.push_str(&format!("{state:<8} {}: {}", check.name, check.found));
         if check.state != State::Ok {
@@ -111,6 +116,19 @@ fn human(checks: &[Check]) -> String {
         ),
     });
     out
+}
+
+fn postgres() -> Check {
+    let (state, found) = match Programs::find() {
+        Some(programs) => (State::Ok, programs.directory().display().to_string()),
+        None => (State::Absent, "not found".to_owned()),
+    };
+    Check {
+        name: "PostgreSQL server",
+        state,
+        found,
+        advice: "only --metadata-store postgres wants one; install postgresql".to_owned(),
+    }
 }
 
 fn cores() -> Check {
