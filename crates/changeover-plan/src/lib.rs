@@ -9,6 +9,7 @@ mod draw;
 mod error;
 mod knowledge;
 mod legality;
+mod mersenne_twister;
 pub mod newer;
 mod parameters;
 mod path;

@@ -1,10 +1,10 @@
 //! Python's `random.Random`, bit for bit as in CPython 3.11: the same seed gives the same draw here and there.
 //!
-//! The generator is the MT19937 of Matsumoto and Nishimura (*Mersenne Twister*, 1998); how seeds become its key and
-//! numbers become choices follows CPython's `Lib/random.py` and `Modules/_randommodule.c`.
+//! The generator is a Mersenne Twister; how seeds become its key and numbers become choices follows CPython's
+//! `Lib/random.py` and `Modules/_randommodule.c`.
 
+use crate::mersenne_twister::MersenneTwister;
 use crate::seed::Seed;
-use rand_mt::Mt;
 use sha2::{Digest, Sha512};
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 /// is a number. As in Python, -5 and 5 are the same seed.
 #[derive(Debug, Clone)]
 pub struct Random {
-    mt: Mt,
+    mt: MersenneTwister,
 }
 
 impl Random {
@@ -30,7 +30,7 @@ impl Random {
             key.pop();
         }
         Random {
-            mt: Mt::new_with_key(key),
+            mt: MersenneTwister::with_key(&key),
         }
     }
 

@@ -89,6 +89,73 @@ fn every_seed_gives_what_python_draws() {
 }
 
 #[test]
+fn a_key_longer_than_the_state_counts_to_its_last_word() {
+    // r = random.Random(seed); [r.random(), r.random()], r.choice(range(10)). A key of 624 words is as long as the state:
+    // a text of 2432 bytes with its SHA-512, and the numbers below 2**19968.
+    let text = |bytes: usize| format!("str:{}", "a".repeat(bytes));
+    let cases = [
+        (text(2431), [0.780802812116786, 0.2958188337099742], 2),
+        (text(2432), [0.5964134121461223, 0.42944583614935516], 0),
+        (text(2433), [0.8774980166067002, 0.8119398326736612], 1),
+        (text(5000), [0.6816706916748948, 0.37979156197012665], 1),
+        (
+            two_to_the(19967),
+            [0.1739640765511249, 0.36706858344755267],
+            9,
+        ),
+        (
+            two_to_the(19968),
+            [0.17791807375948776, 0.7934424775349439],
+            9,
+        ),
+        (
+            two_to_the(19969),
+            [0.9975203376786934, 0.29978007497125836],
+            2,
+        ),
+        (
+            two_to_the(40000),
+            [0.7607553283324611, 0.021831925483189463],
+            6,
+        ),
+    ];
+    let ten: Vec<usize> = (0..10).collect();
+    for (seed, fractions, choice) in cases {
+        let mut random = random(&seed);
+        let (start, length) = (&seed[..12], seed.len());
+        assert_eq!(
+            fractions,
+            [random.random(), random.random()],
+            "{start}… of {length} characters"
+        );
+        assert_eq!(random.choice(&ten), Some(&choice), "{start}…");
+    }
+}
+
+/// 2 to the power of this, in decimal digits.
+fn two_to_the(exponent: usize) -> String {
+    // Eighteen digits a part, the lowest first.
+    const PART: u64 = 10_u64.pow(18);
+    let mut parts = vec![1];
+    for _ in 0..exponent {
+        let mut carry = 0;
+        for part in &mut parts {
+            let doubled = *part * 2 + carry;
+            (*part, carry) = (doubled % PART, doubled / PART);
+        }
+        if carry > 0 {
+            parts.push(carry);
+        }
+    }
+    let digits: String = parts
+        .iter()
+        .rev()
+        .map(|part| format!("{part:018}"))
+        .collect();
+    digits.trim_start_matches('0').to_owned()
+}
+
+#[test]
 fn samples_change_their_method_where_python_does() {
     let cases: [(usize, usize, &[usize]); 8] = [
         // The last population that fits the pool, and the first that does not; for small samples and larger ones.
