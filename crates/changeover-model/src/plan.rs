@@ -19,7 +19,7 @@ pub struct Plan {
     pub target: String,
     /// The runtime's name.
     pub runtime: String,
-    /// How the path was drawn: `linear`, `direct` or `versions`.
+    /// How the path was made: `linear`, `direct`, `versions`, `random` or `route`.
     pub strategy: String,
     /// The seed of everything random, an integer or `str:TEXT`.
     pub seed: String,

@@ -99,8 +99,8 @@ fn system_parameters(
     let newest = || {
         known
             .catalog
-            .usable()
-            .last()
+            .finals()
+            .next_back()
             .map(|release| &release.version)
     };
     let version = match first {

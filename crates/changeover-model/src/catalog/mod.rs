@@ -146,18 +146,24 @@ impl Catalog {
     }
 
     /// The versions that may be used, oldest first.
-    pub fn usable(&self) -> impl Iterator<Item = &Release> {
+    pub fn usable(&self) -> impl DoubleEndedIterator<Item = &Release> {
         self.releases.iter().filter(|r| r.unusable.is_none())
     }
 
-    /// The versions that a path is drawn from when nobody names any, oldest first: all usable ones, unless the
-    /// catalog narrows them down.
+    /// The usable versions that are no pre-releases, oldest first. Nobody is sent through a pre-release who did not
+    /// name it, and `current` counts as the newest of these.
+    pub fn finals(&self) -> impl DoubleEndedIterator<Item = &Release> {
+        self.usable().filter(|r| !r.version.is_prerelease())
+    }
+
+    /// The versions that a path is drawn from when nobody names any, oldest first: all of [`Catalog::finals`], unless
+    /// the catalog narrows them down.
     pub fn drawn(&self) -> impl Iterator<Item = &Release> {
         let drawn = |release: &Release, from: &DrawFrom| match *from {
             DrawFrom::Operators(series) => carries(release, series),
             DrawFrom::Major(major) => release.version.semver().major == major,
         };
-        self.usable().filter(move |release| {
+        self.finals().filter(move |release| {
             self.draw_from.is_empty() || self.draw_from.iter().any(|from| drawn(release, from))
         })
     }

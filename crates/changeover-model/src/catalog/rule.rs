@@ -1,8 +1,8 @@
 //! From facts to a catalog: which versions there are, and which of them may be used.
 //!
 //! A version is unusable if it is listed so; if at least one chart carries it and all that do are flagged; or if no
-//! chart carries it and it is a pre-release or of a series that was not released. A tag of a final version shows that
-//! a series known by its candidates alone was released since.
+//! chart carries it and its series was not released. A tag of a final version shows that a series known by its
+//! candidates alone was released since. A pre-release is no less usable for being one; see [`Catalog::finals`].
 
 use super::facts::{Chart, ReleaseFacts, SeriesFacts, SingleRelease, catalog_itself};
 use super::{Catalog, Release, Series, Unusable};
@@ -65,8 +65,11 @@ fn release(facts: &ReleaseFacts, version: Version) -> Release {
             .filter_map(|chart| chart.date)
             .min()
             .or(single.map(|s| s.date))
-            // The series' date is its first version's; nothing is known of later patches.
-            .or(series_date.filter(|_| version.semver().patch == 0)),
+            // The series' date is its first version's; nothing is known of later patches, nor on what day a series
+            // will be released that was not.
+            .or(series
+                .filter(|s| s.released && version.semver().patch == 0)
+                .map(|s| s.date)),
         series_date,
         summary: single.map(|s| s.summary.clone()).unwrap_or_default(),
         unusable: unusable(facts, &version, single, series, &operators),
@@ -105,12 +108,9 @@ fn unusable(
         let reason = format!("every operator with it is flagged: {}", flags.join(", "));
         return because(reason, &facts.charts_by);
     }
-    if version.is_prerelease() {
-        return because("a pre-release".to_owned(), "its version number");
-    }
     let series = series.filter(|series| !series.released)?;
-    let released_since = series.release_candidate > 0 && facts.tags.contains(version);
-    if released_since {
+    let is_final = |tag: &&Version| !tag.is_prerelease() && Series::of(tag) == series.name;
+    if series.release_candidate > 0 && facts.tags.iter().any(|tag| is_final(&tag)) {
         return None;
     }
     because(
@@ -194,8 +194,8 @@ mod tests {
                 "v3.1.0: series 3.1 is not released (the notes)",
                 // Its series is not released, but a chart carries it.
                 "v3.1.1: usable",
-                "v3.2.0-rc.1: a pre-release (its version number)",
-                "v3.2.0-rc.2: a pre-release (its version number)",
+                "v3.2.0-rc.1: series 3.2 is not released (the notes)",
+                "v3.2.0-rc.2: series 3.2 is not released (the notes)",
             ]
         );
         assert_eq!(catalog.as_of().unwrap().to_string(), "2026-01-31");
@@ -230,10 +230,11 @@ mod tests {
         assert_eq!(dates("v0.7.1"), [some("2025-02-02"), some("2025-01-01")]);
         assert_eq!(dates("v0.7.0"), [some("2025-01-01"), some("2025-01-01")]);
         assert_eq!(dates("v0.7.2"), [None, some("2025-01-01")]);
-        assert_eq!(
-            dates("v3.2.0-rc.2"),
-            [some("2025-12-01"), some("2025-12-01")]
-        );
+        assert_eq!(dates("v3.0.0"), [some("2025-10-01"), some("2025-10-01")]);
+        // Not released: the day is the one that was planned.
+        assert_eq!(dates("v3.1.0"), [None, some("2025-11-01")]);
+        assert_eq!(dates("v3.2.0-rc.2"), [None, some("2025-12-01")]);
+        assert_eq!(dates("v3.1.1"), [some("2025-11-05"), some("2025-11-01")]);
         assert_eq!(dates("v0.6.3"), [some("2024-04-04"), None]);
         assert_eq!(dates("v0.5.0"), [None, None]);
     }
@@ -249,6 +250,10 @@ mod tests {
             "v4.1.0-rc.1",
             "v0.7.0",
         ];
+        assert_eq!(
+            said(&facts.catalog("sample", false), "v3.2.0-rc.2"),
+            "series 3.2 is not released (the notes)"
+        );
         facts.layer(&newer(&tags), "tags.txt");
         let catalog = facts.catalog("sample", false);
         assert_eq!(
@@ -258,14 +263,30 @@ mod tests {
                 "series 3.1 is not released (the notes)",
                 "series 3.1 is not released (the notes)",
                 "usable",
-                "a pre-release (its version number)",
+                "usable",
                 "loses writes (the tests)",
             ]
         );
+        assert_eq!(said(&catalog, "v3.2.0-rc.2"), "usable");
         assert_eq!(
             catalog.knowledge(),
             "catalog of 2026-01-31, with newer knowledge from tags.txt,"
         );
+    }
+
+    #[test]
+    fn a_tag_of_a_candidate_releases_no_series_and_nobody_is_sent_to_a_pre_release() {
+        let mut facts = facts();
+        facts.layer(&newer(&["v3.2.0-rc.3", "v3.9.0-rc.1"]), "tags.txt");
+        let catalog = facts.catalog("sample", false);
+        assert_eq!(
+            said(&catalog, "v3.2.0-rc.3"),
+            "series 3.2 is not released (the notes)"
+        );
+        // Nobody says anything against it; it may be named, and is neither drawn nor a stop.
+        assert_eq!(said(&catalog, "v3.9.0-rc.1"), "usable");
+        assert!(!catalog.finals().any(|r| r.version.is_prerelease()));
+        assert!(!catalog.drawn().any(|r| r.version.is_prerelease()));
     }
 
     #[test]
