@@ -100,6 +100,12 @@ impl Version {
         self.render(true)
     }
 
+    /// Whether it is the very same version. Builds of one version from two commits are equal by precedence, and not
+    /// the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.tag() == other.tag()
+    }
+
     fn render(&self, tag_form: bool) -> String {
         let text = format!("v{}", self.semver);
         if tag_form {
@@ -185,7 +191,10 @@ fn core_problem(number: &str) -> Option<(usize, &'static str)> {
             return Some((at, "a number has no leading zero"));
         }
         if part.parse::<u64>().is_err() {
-            return Some((at, "this number is too large"));
+            return Some((
+                at,
+                "this number is too large, give one up to 18446744073709551615",
+            ));
         }
         at += part.len() + 1;
     }
@@ -294,6 +303,16 @@ impl PathVersion {
             PathVersion::Current => None,
         }
     }
+
+    /// Whether it is the very same version, so that going from one to the other is a restart; see
+    /// [`Version::is_same`].
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self.known(), other.known()) {
+            (Some(one), Some(other)) => one.is_same(other),
+            (None, None) => true,
+            _ => false,
+        }
+    }
 }
 
 impl From<Version> for PathVersion {
@@ -382,6 +401,27 @@ mod tests {
         assert_eq!(caret("v0.45.0-dev.01"), 12);
         assert_eq!(caret("v0.147.0 (abc, helm chart: 25.2.0)"), 9);
         assert_eq!(caret("v1.2.3-ä"), 7);
+    }
+
+    #[test]
+    fn a_number_that_does_not_fit_says_what_would() {
+        let error = "v0.18446744073709551616.0".parse::<Version>().unwrap_err();
+        assert_eq!(error.position, 3);
+        assert_eq!(
+            error.problem,
+            format!("this number is too large, give one up to {}", u64::MAX)
+        );
+    }
+
+    #[test]
+    fn builds_of_one_version_are_equal_and_not_the_same() {
+        let same = |a: &str, b: &str| {
+            let [a, b]: [PathVersion; 2] = [a, b].map(|text| text.parse().unwrap());
+            a.is_same(&b)
+        };
+        assert!(same("v1.0.0+main.g1", "v1.0.0--main.g1") && same("current", "current"));
+        assert!(same("v1.0.0", "v1.0.0 (f01773cb1)"));
+        assert!(!same("v1.0.0--main.g1", "v1.0.0--main.g2") && !same("v1.0.0", "current"));
     }
 
     #[test]

@@ -97,7 +97,7 @@ fn objection(
     router: &Router<'_>,
     allow_restart: bool,
 ) -> Option<Objection> {
-    if same(from, to) {
+    if from.is_same(to) {
         return (!allow_restart).then(|| Objection {
             what: format!(
                 "{to} follows itself on the upgrade path (places {number} and {})",
@@ -159,15 +159,6 @@ pub(crate) fn review(
         }
     }
     Ok(findings)
-}
-
-/// Whether a hop is a restart. Builds of one version from two commits are equal by precedence, and not the same.
-fn same(from: &PathVersion, to: &PathVersion) -> bool {
-    match (from.known(), to.known()) {
-        (Some(from), Some(to)) => from.tag() == to.tag(),
-        (None, None) => true,
-        _ => false,
-    }
 }
 
 fn finding(step: Option<u32>, message: String) -> PlanFinding {

@@ -194,14 +194,13 @@ fn along_route(
     let mut warnings = admit([from], catalog)?;
     warnings.extend(admit_stop(to, catalog)?);
     let path = match router.stops(from, to) {
-        _ if from == to && request.allow_restart => vec![from.clone(), to.clone()],
-        _ if from == to => {
+        _ if from.is_same(to) && !request.allow_restart && !request.allow_illegal => {
             return Err(PlanRequestError::SameEnds {
                 version: from.clone(),
             });
         }
         Some(stops) => stops,
-        // Judged, and found illegal, like any other hop.
+        // Judged, and allowed, reported or refused, like any other hop.
         None => vec![from.clone(), to.clone()],
     };
     Ok((path, warnings))
@@ -249,7 +248,7 @@ pub fn admit_stop(
 /// The way out of an unusable version: the oldest usable one after it.
 fn newer_usable(version: &Version, catalog: &Catalog) -> PathVersion {
     let next = catalog
-        .usable()
+        .finals()
         .find(|release| release.version > *version)
         .map(|release| release.version.clone());
     next.map_or(PathVersion::Current, PathVersion::Known)

@@ -17,7 +17,7 @@ pub(crate) fn run(args: &RouteArgs) -> Result<Exit, CliError> {
     let catalog = &known.catalog;
     let from = parse_version(&args.from, catalog)?;
     let to = parse_version(&args.to, catalog)?;
-    if from == to {
+    if from.is_same(&to) {
         return Err(PlanRequestError::SameEnds { version: from }.into());
     }
     let rules = known

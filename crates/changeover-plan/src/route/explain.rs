@@ -69,7 +69,7 @@ impl Router<'_> {
                         Some(stops) => {
                             format!("{} alone would allow {}", set.who, joined(&stops))
                         }
-                        None => said(set, text),
+                        None => dead_end(&alone(), set, from, to, text),
                     },
                 };
                 reason(to, set, text)
@@ -118,6 +118,26 @@ impl Router<'_> {
             ),
         })
     }
+}
+
+/// What a rule set says that leads nowhere: about the hop itself if it refuses that at once, else where its way ends.
+fn dead_end(
+    alone: &Router<'_>,
+    set: &RuleSet,
+    from: &PathVersion,
+    to: &PathVersion,
+    text: &str,
+) -> String {
+    let (last, next) = alone.dead_end(from, to);
+    if next == *to && last == *from {
+        return said(set, text);
+    }
+    let objections = alone.objections(&last, &next);
+    format!(
+        "{} leads no further than {last}: {}",
+        set.who,
+        objections.join("; ")
+    )
 }
 
 fn refusals<'a>(

@@ -1,4 +1,4 @@
-//! The search: breadth first, layer by layer, over bit sets of the catalog's usable versions.
+//! The search: breadth first, layer by layer, over bit sets of the versions that a route may stop at.
 
 use crate::rules::{RuleSet, Ruling};
 use changeover_model::catalog::Catalog;
@@ -14,7 +14,7 @@ pub struct Router<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) rules: Vec<&'a RuleSet>,
     pub(super) current: Option<Version>,
-    /// The usable versions, oldest first: where a route may stop.
+    /// Where a route may stop, oldest first: the usable versions, pre-releases left out.
     places: Vec<&'a Version>,
     /// For each place, those that it may be upgraded to.
     onward: Vec<OnceCell<FixedBitSet>>,
@@ -24,7 +24,7 @@ impl<'a> Router<'a> {
     /// A router. `current` is the version that the rule sets take for the one built from local source; without it the
     /// newest usable one of the catalog, or the one it is upgraded from if that is newer still.
     pub fn new(catalog: &'a Catalog, rules: Vec<&'a RuleSet>, current: Option<Version>) -> Self {
-        let places: Vec<&Version> = catalog.usable().map(|release| &release.version).collect();
+        let places: Vec<&Version> = catalog.finals().map(|release| &release.version).collect();
         Router {
             catalog,
             rules,
@@ -80,14 +80,14 @@ impl<'a> Router<'a> {
     }
 
     /// The shortest legal sequence of stops, both ends included; of several the one with the greatest versions,
-    /// compared from the last stop backwards. Stops between are usable versions of the catalog, and each is newer
-    /// than the one before. `None` if there is none.
+    /// compared from the last stop backwards. Stops between are usable versions of the catalog, no pre-releases, and
+    /// each is newer than the one before. `None` if there is none.
     pub fn stops(&self, from: &PathVersion, to: &PathVersion) -> Option<Vec<PathVersion>> {
-        let (start, end) = &self.hop(from, to);
-        let (start, end) = (self.point(start), self.point(end));
-        if start.version >= end.version {
+        if to < from || to.is_same(from) {
             return None;
         }
+        let (start, end) = &self.hop(from, to);
+        let (start, end) = (self.point(start), self.point(end));
         let between = self.between(start.version, end.version);
         let mut layers: Vec<FixedBitSet> = Vec::new();
         let mut fresh = between.clone();
@@ -126,6 +126,38 @@ impl<'a> Router<'a> {
         Some(stops)
     }
 
+    /// Where the way ends that does not lead from one version to another: the newest version before `to` that it
+    /// leads to, or `from` itself, and the next one, which it does not lead to.
+    pub(super) fn dead_end(
+        &self,
+        from: &PathVersion,
+        to: &PathVersion,
+    ) -> (PathVersion, PathVersion) {
+        let (start, end) = &self.hop(from, to);
+        let between = self.between(start, end);
+        let mut seen = FixedBitSet::with_capacity(self.places.len());
+        let mut fresh = self.reached(self.point(start), &between);
+        while !fresh.is_clear() {
+            seen.union_with(&fresh);
+            let mut next = FixedBitSet::with_capacity(self.places.len());
+            for at in fresh.ones() {
+                next.union_with(self.onward(at));
+            }
+            next.intersect_with(&between);
+            next.difference_with(&seen);
+            fresh = next;
+        }
+        let named = |at: usize| PathVersion::from(self.places[at].clone());
+        let last = seen.maximum();
+        let mut beyond = between
+            .ones()
+            .filter(|at| last.is_none_or(|last| *at > last));
+        (
+            last.map_or(from.clone(), named),
+            beyond.next().map_or(to.clone(), named),
+        )
+    }
+
     fn point<'v>(&self, version: &'v Version) -> Point<'v> {
         Point {
             version,
@@ -143,7 +175,7 @@ impl<'a> Router<'a> {
     /// Whether one point may be upgraded to the other.
     fn leads(&self, from: Point<'_>, to: Point<'_>) -> bool {
         match (from.place, to.place) {
-            (Some(from), Some(to)) => self.onward(from).contains(to),
+            (Some(from), Some(to)) if from < to => self.onward(from).contains(to),
             _ => self.allowed(from.version, to.version),
         }
     }

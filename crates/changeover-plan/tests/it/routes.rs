@@ -5,7 +5,7 @@ use changeover_model::catalog::Catalog;
 use changeover_model::version::{PathVersion, Version};
 use changeover_plan::route::{Reason, Route, Router, text};
 use proptest::prelude::*;
-use proptest::sample::subsequence;
+use proptest::sample::{select, subsequence};
 
 fn version(text: &str) -> PathVersion {
     text.parse().unwrap()
@@ -171,6 +171,58 @@ fn current_is_as_the_newest_usable_version_unless_it_is_said_otherwise() {
 }
 
 #[test]
+fn current_is_one_hop_from_what_it_counts_as_and_from_what_is_newer_still() {
+    for from in ["v26.22.0", "v26.24.0-rc.1", "v26.40.0", "v30.0.0"] {
+        assert_eq!(stops(&route(from, "current")), format!("{from} current"));
+    }
+    assert_eq!(route("current", "v26.22.0").stops, None);
+    assert_eq!(route("current", "current").stops, None);
+}
+
+#[test]
+fn a_pre_release_is_an_end_and_no_stop() {
+    let catalog = small_catalog(&["v26.0.0-rc.1", "v26.0.0-rc.2", "v26.22.0"]);
+    let router = Router::new(&catalog, materialize().rules.defaults(), None);
+    let stops = |from: &str, to: &str| router.stops(&version(from), &version(to));
+    // The documentation would allow the way through either candidate.
+    assert_eq!(stops("v0.147.20", "v26.22.0"), None);
+    assert_eq!(stops("v0.147.20", "v26.0.0-rc.2").unwrap().len(), 2);
+    assert_eq!(stops("v26.0.0-rc.2", "v26.22.0").unwrap().len(), 2);
+}
+
+#[test]
+fn another_build_of_a_version_is_a_hop_away_and_the_same_build_is_not() {
+    let (one, other) = ("v26.22.0--main.g1", "v26.22.0--main.g2");
+    assert_eq!(stops(&route(one, other)), format!("{one} {other}"));
+    assert_eq!(route(one, one).stops, None);
+}
+
+#[test]
+fn a_rule_set_without_a_route_says_where_its_way_ends() {
+    let found = route("v0.27.0", "v26.22.0");
+    let texts: Vec<&str> = found.reasons.iter().map(|r| r.text.as_str()).collect();
+    assert_eq!(
+        texts,
+        [
+            "the documentation alone would allow v0.27.0 → v0.147.20 → v26.0.0 → v26.22.0",
+            "the operator leads no further than v0.33.3: the operator goes one minor version at a time within v0, save from v0.130 to v0.147",
+            "the engine alone would allow v0.27.0 → v0.147.20 → v26.22.0",
+        ]
+    );
+    // Refused at once, and back: the hop's own reason says it all.
+    let ahead = route_by("operator", "v26.22.0", "v28.0.0");
+    assert_eq!(
+        ahead.reasons[0].text,
+        "the operator goes one major version at a time"
+    );
+    let back = route_by("operator", "v26.22.0", "v0.33.0");
+    assert_eq!(
+        back.reasons[0].text,
+        "the operator refuses to go back to an older version"
+    );
+}
+
+#[test]
 fn people_read_sentences() {
     assert_eq!(
         text::render(&route("v0.147.20", "v26.22.0")),
@@ -183,7 +235,7 @@ fn people_read_sentences() {
 }
 
 /// Versions on both sides of everything that Materialize's rules speak about.
-const INTERESTING: [&str; 18] = [
+const INTERESTING: [&str; 19] = [
     "v0.118.0",
     "v0.129.2",
     "v0.130.9",
@@ -197,12 +249,20 @@ const INTERESTING: [&str; 18] = [
     "v0.149.0",
     "v0.163.0",
     "v0.164.0",
+    "v26.0.0-rc.1",
     "v26.0.0",
     "v26.1.0",
     "v26.22.0",
     "v27.0.0",
     "v28.3.0",
 ];
+
+/// One of them; beyond the last, current.
+fn interesting(at: usize) -> PathVersion {
+    INTERESTING
+        .get(at)
+        .map_or(PathVersion::Current, |text| version(text))
+}
 
 fn small_catalog(versions: &[&str]) -> Catalog {
     let list: Vec<String> = versions
@@ -243,15 +303,17 @@ proptest! {
     fn every_route_is_legal_and_none_is_better(
         listed in subsequence(INTERESTING.to_vec(), 2..11),
         sets in subsequence(vec!["documentation", "operator", "engine", "test-suite"], 1..=4),
-        ends in (0..18_usize, 0..18_usize),
+        ends in (0..=19_usize, 0..=19_usize),
+        current in prop::option::of(select(INTERESTING.to_vec())),
     ) {
         let catalog = small_catalog(&listed);
         let rules = &materialize().rules;
         let names: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
-        let router = Router::new(&catalog, rules.pick(Some(&names)).unwrap(), None);
-        let (from, to) = (version(INTERESTING[ends.0]), version(INTERESTING[ends.1]));
+        let router = Router::new(&catalog, rules.pick(Some(&names)).unwrap(), current.map(|v| v.parse().unwrap()));
+        let (from, to) = (interesting(ends.0), interesting(ends.1));
         prop_assume!(from != to);
-        let places: Vec<PathVersion> = listed.iter().map(|v| version(v)).collect();
+        let places = listed.iter().filter(|v| !v.contains("-rc")).map(|v| version(v));
+        let places: Vec<PathVersion> = places.collect();
         let best = match from < to {
             true => all_routes(&router, &places, &from, &to),
             false => Vec::new(),
@@ -263,12 +325,12 @@ proptest! {
     }
 
     #[test]
-    fn what_a_router_remembers_changes_no_answer(pairs in prop::collection::vec((0..18_usize, 0..18_usize), 1..20)) {
+    fn what_a_router_remembers_changes_no_answer(pairs in prop::collection::vec((0..=19_usize, 0..=19_usize), 1..20)) {
         let catalog = small_catalog(&INTERESTING);
         let rules = &materialize().rules;
         let used = Router::new(&catalog, rules.defaults(), None);
         for (from, to) in pairs {
-            let (from, to) = (version(INTERESTING[from]), version(INTERESTING[to]));
+            let (from, to) = (interesting(from), interesting(to));
             let fresh = Router::new(&catalog, rules.defaults(), None);
             prop_assert_eq!(used.route(&from, &to), fresh.route(&from, &to));
         }
