@@ -157,7 +157,7 @@ pub(crate) struct PathOptions {
     #[arg(long, value_name = "P", allow_hyphen_values = true)]
     pub(crate) probability: Option<f64>,
 
-    /// The most versions that are drawn [default: no limit]
+    /// The most versions that are drawn; stops filled in between and --then do not count [default: no limit]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = whole_number)]
     pub(crate) max_versions: Option<i64>,
 

@@ -41,13 +41,11 @@ pub(crate) fn for_target(target: &str, releases: Option<&Path>) -> Result<Knowle
 /// The names in `--rules`.
 pub(crate) fn rules(options: &LegalityOptions) -> Option<Vec<String>> {
     let list = options.rules.as_deref()?;
-    let names = list.split(',').map(str::trim);
-    Some(
-        names
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect(),
-    )
+    let names = list.split(',').map(|name| name.trim().to_owned());
+    Some(match list.trim().is_empty() {
+        true => Vec::new(),
+        false => names.collect(),
+    })
 }
 
 /// The version in `--current-version`.

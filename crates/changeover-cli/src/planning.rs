@@ -40,14 +40,17 @@ pub(crate) fn plan_of(options: &PlanOptions) -> Result<Planned, CliError> {
 fn make(options: &PlanOptions) -> Result<(Planned, Vec<String>), CliError> {
     let known = knowledge::of(&options.knowledge)?;
     let mut request = request(options, &known)?;
-    if request.draws() && request.seed.is_none() {
-        let seed = fresh_seed()?;
+    let drawn = request.draws() && request.seed.is_none();
+    if drawn {
+        request.seed = Some(fresh_seed()?);
+    }
+    let (plan, warnings) = plan(&request, &known)?;
+    if drawn {
+        let seed = &plan.seed;
         output::note(&format!(
             "the seed is {seed}; give --seed {seed} for the same plan again"
         ));
-        request.seed = Some(seed);
     }
-    let (plan, warnings) = plan(&request, &known)?;
     Ok((Planned { plan, known }, warnings))
 }
 

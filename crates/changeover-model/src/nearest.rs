@@ -2,8 +2,12 @@
 
 /// The candidate most like `word`, if any is like enough to be worth naming.
 ///
-/// Likeness is Jaro–Winkler similarity of at least 0.7; among equals the first candidate wins.
+/// Likeness is Jaro–Winkler similarity of at least 0.7; among equals the first candidate wins. A word of one or two
+/// characters is like nothing: too much begins with it.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.chars().count() < 3 {
+        return None;
+    }
     let mut best: Option<(f64, &str)> = None;
     for candidate in candidates {
         let likeness = strsim::jaro_winkler(word, candidate);
@@ -33,6 +37,9 @@ mod tests {
     fn names_the_nearest_and_lists_all_otherwise() {
         let known = ["linear", "direct"];
         assert_eq!(nearest("linaer", known), Some("linear"));
+        // Three characters are enough, two are not.
+        assert_eq!(nearest("lin", known), Some("linear"));
+        assert_eq!(nearest("li", known), None);
         assert_eq!(suggestion("zzz", known), "known: linear, direct");
     }
 }

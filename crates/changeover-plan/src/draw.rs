@@ -14,7 +14,8 @@ use thiserror::Error;
 pub struct Draw {
     /// The probability that a candidate is kept: above 0, at most 1.
     pub probability: f64,
-    /// The most versions that the path may have, the anchors among them; at least 1 and no fewer than the anchors.
+    /// The most versions that are drawn, the anchors among them; at least 1 and no fewer than the anchors. Stops that
+    /// planning fills in where a hop is illegal, and versions that follow the draw, do not count.
     pub max_versions: Option<usize>,
 }
 

@@ -136,6 +136,14 @@ pub enum PlanRequestError {
         /// What was given.
         seed: String,
     },
+    /// A seed that would not be printed as it is.
+    #[error(
+        "seed {seed:?} holds characters that cannot be printed as they are: leave out control characters and marks of the direction of writing"
+    )]
+    SeedText {
+        /// What was given.
+        seed: String,
+    },
     /// A number that makes no sense.
     #[error("{what} is {value}: give {range}")]
     OutOfRange {

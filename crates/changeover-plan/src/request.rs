@@ -131,7 +131,7 @@ pub struct DrawRequest {
     pub generator: Option<Generator>,
     /// The probability that a candidate is kept: above 0, at most 1; one half without it.
     pub probability: Option<f64>,
-    /// The most versions drawn, at least 1; no limit without it.
+    /// The most versions drawn, at least 1; no limit without it. Stops filled in and [`Request::then`] do not count.
     pub max_versions: Option<i64>,
     /// The version that the draw begins with.
     pub first: Option<PathVersion>,

@@ -75,9 +75,6 @@ struct Clause {
     unnumbered: bool,
     /// An operator of this series carried the older version.
     from_operator: Option<Series>,
-    /// The release catalog does not know the older version.
-    #[serde(default)]
-    from_unlisted: bool,
     says: Says,
     #[serde(default)]
     text: String,
@@ -120,7 +117,7 @@ impl Range {
 impl RuleSet {
     /// What it says about an upgrade from one version to another.
     ///
-    /// The catalog is asked for what an operator carried, and for what is known at all.
+    /// The catalog is asked for what an operator carried; what it does not know none did.
     pub fn judge(&self, catalog: &Catalog, from: &Version, to: &Version) -> Ruling<'_> {
         let clause = self
             .clause
@@ -150,7 +147,6 @@ impl RuleSet {
             && clause
                 .from_operator
                 .is_none_or(|series| catalog.carried_by(from, series))
-            && (!clause.from_unlisted || catalog.get(from).is_none())
     }
 
     /// How many minor versions ahead a hop leads; `None` where that cannot be counted.
@@ -186,6 +182,12 @@ pub enum RulesError {
         /// Its name.
         name: String,
     },
+    /// A name without letters.
+    #[error("a rule set's name is missing in the list: take out a comma, or name one of {known}")]
+    Nameless {
+        /// What there is.
+        known: String,
+    },
     /// The list is empty.
     #[error("no rule set is named: give --rules at least one of {known}, or leave it out")]
     None {
@@ -218,16 +220,18 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// A name that is unknown or named twice, or no name at all.
+    /// A name that is unknown, empty or named twice, or no name at all.
     pub fn pick(&self, names: Option<&[String]>) -> Result<Vec<&RuleSet>, RulesError> {
         let Some(names) = names else {
             return Ok(self.defaults());
         };
         let known = || self.sets.iter().map(|set| set.name.as_str());
+        let listed = || known().collect::<Vec<_>>().join(", ");
         if names.is_empty() {
-            return Err(RulesError::None {
-                known: known().collect::<Vec<_>>().join(", "),
-            });
+            return Err(RulesError::None { known: listed() });
+        }
+        if names.iter().any(String::is_empty) {
+            return Err(RulesError::Nameless { known: listed() });
         }
         let mut picked: Vec<&RuleSet> = Vec::new();
         for name in names {

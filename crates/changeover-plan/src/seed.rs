@@ -2,6 +2,7 @@
 
 use crate::error::PlanRequestError;
 use crate::stream::Stream;
+use changeover_model::text::harmless;
 use std::fmt;
 use std::str::FromStr;
 
@@ -45,9 +46,11 @@ impl FromStr for Seed {
             seed: input.to_owned(),
         };
         if let Some(text) = input.strip_prefix("str:") {
-            // A seed is printed in commands that people copy.
-            if text.chars().any(char::is_control) {
-                return Err(refuse());
+            // A seed is printed in commands that people copy, so it must be what it looks like.
+            if harmless(text) != text {
+                return Err(PlanRequestError::SeedText {
+                    seed: input.to_owned(),
+                });
             }
             return Ok(Seed {
                 text: input.to_owned(),
@@ -95,9 +98,23 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "-", "1.5", "+1", "forty-two", "0x10", "str:a\nb"] {
+        for text in ["", "-", "1.5", "+1", "forty-two", "0x10"] {
             let error = text.parse::<Seed>().unwrap_err().to_string();
             assert!(error.contains("neither an integer nor str:TEXT"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_what_it_looks_like() {
+        assert_eq!(seed("str:nächtlich 🌙").as_str(), "str:nächtlich 🌙");
+        for text in [
+            "str:a\nb",
+            "str:\u{1b}[2J",
+            "str:a\u{202e}b",
+            "str:\u{2066}",
+        ] {
+            let error = text.parse::<Seed>().unwrap_err().to_string();
+            assert!(error.contains("cannot be printed as they are"), "{error}");
         }
     }
 

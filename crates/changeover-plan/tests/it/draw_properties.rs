@@ -26,7 +26,7 @@ fn draws() -> impl Strategy<Value = Draw> {
 }
 
 fn seeds() -> impl Strategy<Value = Seed> {
-    "-?[0-9]{1,30}|str:[^\\p{Cc}]{0,12}".prop_map(|text| text.parse().unwrap())
+    "-?[0-9]{1,30}|str:[^\\p{C}\\p{Zl}\\p{Zp}]{0,12}".prop_map(|text| text.parse().unwrap())
 }
 
 /// In order of version where it says so, which changes nothing if they are in order already.

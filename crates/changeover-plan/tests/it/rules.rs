@@ -26,9 +26,9 @@ fn the_four_disagree_as_their_sources_do() {
         v0.147.20    v27.0.0      - - - -
         v0.147.18    v26.0.0      - - + +
         v0.147.0     v26.22.0     - - + +
-        v0.147.0-dev v26.22.0     - - - ?
+        v0.147.0-dev v26.22.0     - - - -
         v0.147.1     v26.22.0     - - + -
-        v0.147.99    v26.22.0     - + + ?
+        v0.147.99    v26.22.0     - + + -
         v0.130.11    v0.147.20    + + + +
         v0.130.11    v0.148.0     ? - + +
         v0.130.0     v26.0.0      - - - -
@@ -123,6 +123,10 @@ fn rule_sets_are_picked_by_name() {
         "rule set engine is named twice: name each once"
     );
     assert!(names(Some(&[])).unwrap_err().contains("no rule set"));
+    assert_eq!(
+        names(Some(&["operator", "", "engine"])).unwrap_err(),
+        "a rule set's name is missing in the list: take out a comma, or name one of documentation, operator, engine, test-suite"
+    );
 }
 
 #[test]
