@@ -129,9 +129,10 @@ fn objection(
     })
 }
 
-/// Judges the hops of a plan that was read. Returns what it should say about illegal ones, and does not.
+/// Judges the hops of a plan that was read. Returns what it should say about illegal ones, and does not, and warnings.
 ///
-/// A hop onto `current` is not judged by the rules: what it was taken for is no part of a plan.
+/// What `current` was taken for is no part of a plan, so an objection to a hop onto it may be wrong, and is a warning.
+/// That a version follows itself is fine: a plan made with `--allow-restart` runs from its file alone.
 ///
 /// # Errors
 ///
@@ -140,17 +141,23 @@ pub(crate) fn review(
     plan: &Plan,
     router: &Router<'_>,
     allow_illegal: bool,
-) -> Result<Vec<PlanFinding>, PlanRequestError> {
+) -> Result<(Vec<PlanFinding>, Vec<String>), PlanRequestError> {
     let mut findings = Vec::new();
+    let mut warnings = Vec::new();
     for (hop, step) in plan.path.windows(2).zip(1..) {
         let (from, to) = (&hop[0], &hop[1]);
         let owned_up = |finding: &PlanFinding| {
             finding.check == Check::IllegalHop && finding.step == Some(step)
         };
-        let judged = to.known().is_some() && !plan.findings.iter().any(owned_up);
+        if plan.findings.iter().any(owned_up) {
+            continue;
+        }
         let number = usize::try_from(step).unwrap_or(usize::MAX);
-        let objection = judged.then(|| objection(from, to, number, router, true));
-        match objection.flatten() {
+        match objection(from, to, number, router, true) {
+            Some(objection) if to.known().is_none() => warnings.push(format!(
+                "step {step}: {}, if current counts as the newest usable version; a plan does not say what it is, so the step is kept",
+                objection.what
+            )),
             Some(objection) if allow_illegal => {
                 findings.push(finding(Some(step), objection.what));
             }
@@ -158,7 +165,7 @@ pub(crate) fn review(
             None => {}
         }
     }
-    Ok(findings)
+    Ok((findings, warnings))
 }
 
 fn finding(step: Option<u32>, message: String) -> PlanFinding {

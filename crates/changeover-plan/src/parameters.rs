@@ -104,7 +104,7 @@ pub enum ParameterError {
     },
     /// A value that would be read as several assignments.
     #[error(
-        "the value {value:?} of system parameter {name} holds a semicolon, which ends an assignment: leave it out, and give another parameter in an option of its own"
+        "the value {value:?} of system parameter {name} holds a semicolon, which ends an assignment: leave it out, and give each parameter by itself"
     )]
     BadValue {
         /// The parameter.
@@ -137,7 +137,7 @@ pub fn parse_assignment(text: &str) -> Result<(String, String), ParameterError> 
     Ok((name.to_owned(), value.to_owned()))
 }
 
-fn check_assignment(name: &str, value: &str) -> Result<(), ParameterError> {
+pub(crate) fn check_assignment(name: &str, value: &str) -> Result<(), ParameterError> {
     if !is_name(name) {
         return Err(ParameterError::BadName {
             name: name.to_owned(),

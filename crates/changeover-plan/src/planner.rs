@@ -138,7 +138,7 @@ fn image_repository<'a>(
 }
 
 /// Whether a tag can follow: `host:port/path` may hold a colon, the last part of the path may not.
-fn is_repository(text: &str) -> bool {
+pub(crate) fn is_repository(text: &str) -> bool {
     let last = text.rsplit('/').next().unwrap_or_default();
     let tame = |c: char| c.is_ascii_alphanumeric() || "._-:/".contains(c);
     !last.is_empty() && !last.contains(':') && text.chars().all(tame)

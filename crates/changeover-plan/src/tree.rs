@@ -1,6 +1,7 @@
 //! A plan as a numbered tree of what will happen, for people.
 
 use changeover_model::plan::{BUDGETS, Plan, StepPlan, Timeout};
+use changeover_model::text::harmless;
 use changeover_model::version::PathVersion;
 
 /// The tree of a plan: plain text, a newline at the end of every line.
@@ -43,7 +44,7 @@ pub fn render(plan: &Plan) -> String {
     header.extend(
         plan.findings
             .iter()
-            .map(|finding| format!("{}: {}", finding.check, finding.message)),
+            .map(|finding| format!("{}: {}", finding.check, harmless(&finding.message))),
     );
     for line in header {
         out.push_str(&format!("  {line}\n"));

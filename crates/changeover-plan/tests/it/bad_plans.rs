@@ -1,6 +1,6 @@
 //! Plan files that must be refused, each for the right reason.
 
-use crate::known;
+use crate::{known, materialize, versions};
 use changeover_model::check::Check;
 use changeover_model::plan::{Plan, PlanError};
 use changeover_plan::{Request, plan, review};
@@ -124,6 +124,15 @@ fn a_plan_that_planning_would_have_refused_is_refused_when_it_is_read() {
         review(&mut plan, &known(), false).map_err(|e| e.to_string())
     };
     assert_eq!(reviewed(&|_| {}), Ok(Vec::new()));
+    let strategy = reviewed(&|plan| plan["strategy"] = json!("linaer"));
+    assert_eq!(
+        strategy.unwrap_err(),
+        "unknown strategy \"linaer\": did you mean linear?"
+    );
+    let generator = reviewed(&|plan| plan["rng"] = json!("perl"));
+    assert!(generator.unwrap_err().starts_with("unknown random number"));
+    let seed = reviewed(&|plan| plan["seed"] = json!("str:\u{202e}1"));
+    assert!(seed.unwrap_err().contains("cannot be printed"));
     let runtime = reviewed(&|plan| plan["runtime"] = json!("teapot"));
     assert!(runtime.unwrap_err().starts_with("unknown runtime"));
     let store = reviewed(&|plan| plan["metadata_store"] = json!("stone"));
@@ -167,4 +176,99 @@ fn an_illegal_hop_of_a_plan_that_was_read_must_be_owned_up_to() {
     let mut again = Plan::parse(&plan.to_json()).unwrap();
     review(&mut again, &known(), false).unwrap();
     assert_eq!(again, plan);
+}
+
+/// A plan of Materialize's through these versions, changed and reviewed.
+fn reviewed(path: &[&str], change: impl FnOnce(&mut Plan)) -> Result<Vec<String>, String> {
+    let request = Request {
+        versions: versions(path),
+        allow_illegal: true,
+        ..Request::default()
+    };
+    let (mut plan, _) = plan(&request, materialize()).unwrap();
+    change(&mut plan);
+    review(&mut plan, materialize(), false).map_err(|e| e.to_string())
+}
+
+#[test]
+fn an_image_is_of_its_version_wherever_it_lies() {
+    let with_image = |service: usize, image: Option<&str>| {
+        reviewed(&["v26.1.0", "v26.2.0--main.g1", "current"], |plan| {
+            plan.services[service].image = image.map(str::to_owned);
+        })
+    };
+    assert!(with_image(0, Some("localhost:5000/mine:v26.1.0")).is_ok());
+    let place = "the plan would make no sense: services";
+    for (service, image, complaint) in [
+        (
+            0,
+            Some("materialize/materialized:v26.1.1"),
+            "\"materialize/materialized:v26.1.1\" is no image of v26.1.0; name one with its tag, as in \"materialize/materialized:v26.1.0\"",
+        ),
+        (
+            0,
+            Some("materialize/materialized"),
+            "is no image of v26.1.0;",
+        ),
+        (0, Some(":v26.1.0"), "is no image of v26.1.0;"),
+        (0, None, "null is no image of v26.1.0;"),
+        (
+            1,
+            Some("materialize/materialized:v26.2.0"),
+            "is no image of v26.2.0--main.g1;",
+        ),
+        (
+            2,
+            Some("materialize/materialized:latest"),
+            "\"materialize/materialized:latest\" cannot be current, which is built from local source; set it to null",
+        ),
+    ] {
+        let error = with_image(service, image).unwrap_err();
+        assert!(
+            error.starts_with(&format!("{place}[{service}].image: ")) && error.contains(complaint),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn the_system_parameters_of_a_plan_can_be_given_and_are_the_same_everywhere() {
+    let given = |services: std::ops::Range<usize>, name: &str, value: &str| {
+        reviewed(&["v26.1.0", "v26.2.0"], |plan| {
+            for service in &mut plan.services[services] {
+                let parameters = &mut service.system_parameter_defaults;
+                parameters.insert(name.to_owned(), value.to_owned());
+            }
+        })
+    };
+    assert_eq!(given(0..2, "log_filter", "debug"), Ok(Vec::new()));
+    let error = given(1..2, "log_filter", "debug").unwrap_err();
+    assert!(error.contains("services[1].system_parameter_defaults: is not that of services[0]"));
+    let error = given(0..2, "log-filter", "debug").unwrap_err();
+    assert!(error.contains("\"log-filter\" is no name of a system parameter"));
+    let error = given(0..2, "log_filter", "debug;max_tables=5").unwrap_err();
+    assert!(error.contains("holds a semicolon"));
+    let warnings = given(0..2, "enable_upsert_v3", "true").unwrap();
+    assert!(
+        matches!(warnings.as_slice(), [warning] if warning.contains("(did you mean enable_upsert_v2?)")),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn an_objection_to_a_hop_onto_current_is_a_warning() {
+    let path = ["v0.147.20", "current"];
+    // The plan says so itself.
+    assert_eq!(reviewed(&path, |_| {}), Ok(Vec::new()));
+    let warnings = reviewed(&path, |plan| plan.findings.clear()).unwrap();
+    assert_eq!(
+        warnings,
+        [
+            "step 1: v0.147.20 → current is not a legal upgrade, because the documentation asks for a stop at v26.0.0, if current counts as the newest usable version; a plan does not say what it is, so the step is kept"
+        ]
+    );
+    let legal = reviewed(&["v26.0.0", "current", "current"], |plan| {
+        plan.findings.clear()
+    });
+    assert_eq!(legal, Ok(Vec::new()), "a restart in a plan is wanted");
 }

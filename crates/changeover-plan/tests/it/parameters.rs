@@ -287,7 +287,7 @@ fn what_is_no_assignment_is_refused() {
     assert_eq!(
         refusal("log_filter=debug;max_tables=5"),
         "the value \"debug;max_tables=5\" of system parameter log_filter holds a semicolon, which ends an assignment: \
-         leave it out, and give another parameter in an option of its own"
+         leave it out, and give each parameter by itself"
     );
 }
 

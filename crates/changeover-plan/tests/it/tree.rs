@@ -1,6 +1,8 @@
 //! The tree, word for word. `CHANGEOVER_UPDATE=1` writes the golden files anew.
 
 use crate::{known, versions};
+use changeover_model::check::{Check, Severity};
+use changeover_model::plan::PlanFinding;
 use changeover_plan::{Request, plan, tree};
 use std::path::Path;
 
@@ -48,5 +50,21 @@ fn one_version() {
             versions: versions(&["v0.1.0"]),
             ..Request::default()
         },
+    );
+}
+
+#[test]
+fn what_somebody_wrote_into_a_plan_is_shown_and_not_obeyed() {
+    let (mut plan, _) = plan(&Request::default(), &known()).unwrap();
+    plan.findings.push(PlanFinding {
+        check: Check::IllegalHop,
+        severity: Severity::Warning,
+        step: None,
+        message: "all is well\u{1b}[2J\nreally".to_owned(),
+    });
+    let tree = tree::render(&plan);
+    assert!(
+        tree.contains("  illegal-hop: all is well\\u{1b}[2J\\nreally\n"),
+        "{tree}"
     );
 }
