@@ -31,7 +31,7 @@ pub(crate) fn for_target(target: &str, releases: Option<&Path>) -> Result<Knowle
                 "cannot read {shown}: {error}; give --releases a helm index.yaml, a list of image tags, or what git tag prints"
             ))
         })?;
-        if let Some(warning) = known.learn(&text, &shown.to_string())? {
+        for warning in known.learn(&text, &shown.to_string())? {
             output::warning(&warning);
         }
     }

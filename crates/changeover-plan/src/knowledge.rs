@@ -120,12 +120,12 @@ impl Knowledge {
     }
 
     /// Learns what was published since, from a text that [`newer::read`] understands and that came from `from`. Returns
-    /// a warning if parts of it are no release.
+    /// warnings, a sentence each: that parts of it are no release, and what contradicts what was known.
     ///
     /// # Errors
     ///
     /// When the catalog is complete, or the text names no release.
-    pub fn learn(&mut self, text: &str, from: &str) -> Result<Option<String>, LearnError> {
+    pub fn learn(&mut self, text: &str, from: &str) -> Result<Vec<String>, LearnError> {
         let target = self.catalog.target();
         if self.catalog.is_complete() {
             return Err(LearnError::Complete {
@@ -137,9 +137,12 @@ impl Knowledge {
             from: from.to_owned(),
             error,
         })?;
-        self.facts.layer(&newer, from);
+        let warnings = warning.into_iter().chain(self.facts.layer(&newer, from));
+        let warnings = warnings
+            .map(|warning| format!("{from}: {warning}"))
+            .collect();
         self.catalog = self.facts.catalog(target, false);
-        Ok(warning.map(|warning| format!("{from}: {warning}")))
+        Ok(warnings)
     }
 }
 

@@ -132,15 +132,24 @@ impl ReleaseFacts {
     /// Adds newer knowledge, which came from `from`.
     ///
     /// A chart that is known already stays as it is: its flag and its other facts are published elsewhere than in the
-    /// index that lists it. Doing this twice changes nothing.
-    pub fn layer(&mut self, newer: &Newer, from: &str) {
+    /// index that lists it. Returns a warning, a sentence, for each that carries another version than is known. Doing
+    /// this twice changes nothing.
+    pub fn layer(&mut self, newer: &Newer, from: &str) -> Vec<String> {
+        let mut warnings = Vec::new();
         for chart in &newer.charts {
-            if self.chart.iter().all(|c| c.operator != chart.operator) {
-                self.chart.push(chart.clone());
+            let same = |known: &&Chart| known.operator == chart.operator;
+            match self.chart.iter().find(same) {
+                None => self.chart.push(chart.clone()),
+                Some(known) if known.environmentd != chart.environmentd => warnings.push(format!(
+                    "operator {} carries {} here and {} by what was known before, which is kept",
+                    chart.operator, chart.environmentd, known.environmentd
+                )),
+                Some(_) => {}
             }
         }
         self.tags.extend(newer.tags.iter().cloned());
         self.newer_from = Some(from.to_owned());
+        warnings
     }
 
     /// The catalog that follows from these facts. `complete` says that a version which is not in it does not exist.

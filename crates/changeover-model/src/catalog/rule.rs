@@ -305,11 +305,41 @@ mod tests {
         ];
         let mut facts = facts();
         let tags = BTreeSet::new();
-        facts.layer(&Newer { charts, tags }, "index.yaml");
+        let warnings = facts.layer(&Newer { charts, tags }, "index.yaml");
+        assert!(warnings.is_empty(), "{warnings:?}");
         let catalog = facts.catalog("sample", false);
         assert!(said(&catalog, "v0.7.9").contains("worse"));
         assert_eq!(said(&catalog, "v3.2.0"), "usable");
         assert_eq!(said(&catalog, "v3.1.0"), "usable");
+    }
+
+    #[test]
+    fn who_carries_another_version_than_is_known_is_named_and_changes_nothing() {
+        let chart = |operator: &str, environmentd: &str| Chart {
+            operator: version(operator),
+            orchestratord: None,
+            environmentd: version(environmentd),
+            date: None,
+            flag: None,
+        };
+        let mut facts = facts();
+        let charts = vec![
+            chart("v1.2.1", "v0.7.2"),
+            chart("v3.3.0", "v3.3.0"),
+            chart("v3.3.0", "v3.3.1"),
+        ];
+        let tags = BTreeSet::new();
+        let warnings = facts.layer(&Newer { charts, tags }, "index.yaml");
+        assert_eq!(
+            warnings,
+            [
+                "operator v1.2.1 carries v0.7.2 here and v0.7.1 by what was known before, which is kept",
+                "operator v3.3.0 carries v3.3.1 here and v3.3.0 by what was known before, which is kept",
+            ]
+        );
+        let catalog = facts.catalog("sample", false);
+        assert!(catalog.carried_by(&version("v0.7.1"), "1.2".parse().unwrap()));
+        assert!(!catalog.carried_by(&version("v0.7.2"), "1.2".parse().unwrap()));
     }
 
     proptest! {

@@ -1,7 +1,8 @@
 //! Reads what was published after a catalog was built in, from a file that somebody fetched.
 //!
-//! Three forms are told apart by how they look: a helm repository's `index.yaml`, a list of image tags (one a line, or
-//! JSON as registries answer), and what `git tag` prints.
+//! Three forms are told apart by what they hold: the index of a helm repository, YAML or JSON, has `entries`; what a
+//! registry answers is JSON with a list; anything else is names, as `git tag`, `git ls-remote --tags` and lists of images
+//! have them.
 
 mod helm;
 mod tags;
@@ -20,12 +21,18 @@ pub enum NewerError {
         chart = helm::CHART
     )]
     NoRelease,
+    /// It is an index, of other charts.
+    #[error(
+        "is a helm index without a final chart of {chart}: give the index of the repository that publishes it",
+        chart = helm::CHART
+    )]
+    NoChart,
     /// It begins like JSON, and is none.
-    #[error("begins like JSON and is none ({0}): give it as the registry answered it")]
+    #[error("begins like JSON and cannot be read ({0}): give the whole answer of the registry")]
     Json(String),
     /// It has the entries of a helm index, and is no YAML.
     #[error(
-        "has entries like a helm index and is no YAML ({0}): give it as the chart repository serves it"
+        "has entries like a helm index and cannot be read ({0}): give the whole index as the chart repository serves it"
     )]
     Yaml(String),
 }
@@ -47,16 +54,17 @@ struct Found {
 /// When no release can be read from the text.
 pub fn read(text: &str) -> Result<(Newer, Option<String>), NewerError> {
     let text = text.trim_start_matches('\u{feff}');
-    let found = if text.trim_start().starts_with(['{', '[']) {
-        let value = serde_json::from_str(text).map_err(|e| NewerError::Json(e.to_string()))?;
-        from_json(&value)
-    } else if text.lines().any(|line| line.starts_with("entries:")) {
-        helm::charts(&yaml::read(text).map_err(NewerError::Yaml)?)
-    } else {
-        tags::found("lines", tags::lines(text))
+    let document = document(text)?;
+    let (found, nothing) = match &document {
+        Some(index) if is_index(index) => (helm::charts(index), NewerError::NoChart),
+        Some(answer) => (from_registry(answer), NewerError::NoRelease),
+        None => (
+            tags::found("names", tags::lines(text)),
+            NewerError::NoRelease,
+        ),
     };
     if found.newer == Newer::default() {
-        return Err(NewerError::NoRelease);
+        return Err(nothing);
     }
     Ok((
         found.newer,
@@ -64,16 +72,43 @@ pub fn read(text: &str) -> Result<(Newer, Option<String>), NewerError> {
     ))
 }
 
-/// A list of tags as registries answer it, bare or as `{"tags": […]}`; or a helm index, which may be JSON too.
-fn from_json(value: &Value) -> Found {
-    let list = value.as_array().or_else(|| value["tags"].as_array());
-    match list {
-        Some(list) => tags::found(
-            "tags",
-            list.iter().map(|tag| tag.as_str().unwrap_or_default()),
-        ),
-        None => helm::charts(value),
+/// The text as an index or a registry's answer; `None` if it is neither.
+fn document(text: &str) -> Result<Option<Value>, NewerError> {
+    let yaml = || yaml::read(text).map(|value| Some(value).filter(is_index));
+    if text.trim_start().starts_with(['{', '[']) {
+        return match serde_json::from_str(text) {
+            Ok(value) => Ok(Some(value)),
+            // YAML in flow style begins like JSON.
+            Err(error) => match yaml() {
+                Ok(Some(index)) => Ok(Some(index)),
+                _ => Err(NewerError::Json(error.to_string())),
+            },
+        };
     }
+    match yaml() {
+        Ok(index) => Ok(index),
+        Err(problem) if begins_an_index(text) => Err(NewerError::Yaml(problem)),
+        // Most lists of names are no YAML, and need not be.
+        Err(_) => Ok(None),
+    }
+}
+
+fn is_index(value: &Value) -> bool {
+    value["entries"].is_object()
+}
+
+/// Whether a text that cannot be read was meant as an index.
+fn begins_an_index(text: &str) -> bool {
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .any(|(key, _)| key.trim_end().trim_matches(['"', '\'']) == "entries")
+}
+
+/// A list of tags as registries answer it: bare, or as `{"tags": […]}` or `{"results": […]}`.
+fn from_registry(answer: &Value) -> Found {
+    let lists = [answer, &answer["tags"], &answer["results"]];
+    let list = lists.into_iter().find_map(Value::as_array);
+    tags::found("tags", tags::listed(list.map_or(&[], Vec::as_slice)))
 }
 
 fn warning(skipped: usize, total: usize, parts: &str) -> Option<String> {
@@ -148,8 +183,23 @@ generated: \"2026-06-27T00:00:00Z\"
             warning.unwrap(),
             "2 of 4 charts are no release and were skipped"
         );
-        let json = r#"{"entries": {"materialize-operator": [{"version": "v1.0.0", "appVersion": "v1.0.0"}]}}"#;
-        assert_eq!(read(json).unwrap().0.charts.len(), 1);
+    }
+
+    #[test]
+    fn an_index_is_known_by_what_it_holds_however_it_is_written() {
+        for index in [
+            r#"{"entries": {"materialize-operator": [{"version": "v1.0.0", "appVersion": "v1.0.0"}]}}"#,
+            "{apiVersion: v1, entries: {materialize-operator: [{version: v1.0.0, appVersion: v1.0.0}]}}",
+            "\"entries\":\n  \"materialize-operator\":\n  - \"version\": \"v1.0.0\"\n    \"appVersion\": v1.0.0\n",
+            "--- # served\n'entries' : {materialize-operator: [{version: 1.0.0, appVersion: v1.0.0}]}\n",
+        ] {
+            let (newer, warning) = read(index).unwrap();
+            assert_eq!((newer.charts.len(), warning), (1, None), "{index}");
+            assert!(newer.tags.is_empty(), "{index}");
+        }
+        // Cut short, its lines are no list of tags.
+        let cut = "\"entries\":\n  materialize-operator:\n  - {version: v1.0.0";
+        assert!(matches!(read(cut), Err(NewerError::Yaml(_))));
     }
 
     #[test]
@@ -159,7 +209,7 @@ generated: \"2026-06-27T00:00:00Z\"
         assert_eq!(found, ["v26.30.0", "v26.31.0-rc.1"]);
         assert_eq!(
             warning.unwrap(),
-            "3 of 5 lines are no release and were skipped"
+            "3 of 5 names are no release and were skipped"
         );
         let answer = r#"{"name": "materialized", "tags": ["v26.30.0", "latest"]}"#;
         let (found, warning) = tags(answer);
@@ -179,7 +229,61 @@ generated: \"2026-06-27T00:00:00Z\"
         let printed = "mz-debug-v0.5.0\nv26.29.0         Release v26.29.0\n    v1.0.0 in the message's second line\nv26.30.0\n";
         let (found, warning) = tags(printed);
         assert_eq!(found, ["v26.29.0", "v26.30.0"]);
-        assert!(warning.unwrap().starts_with("2 of 4 lines"));
+        assert!(warning.unwrap().starts_with("2 of 4 names"));
+    }
+
+    #[test]
+    fn names_may_share_a_line_and_lines_may_end_as_they_like() {
+        for text in [
+            "v26.30.0 v26.31.0\n",
+            "v26.30.0\rv26.31.0\r",
+            "v26.30.0\r\nv26.31.0",
+            "v26.30.0         v26.31.0\n",
+        ] {
+            let (found, warning) = tags(text);
+            assert_eq!(
+                (found.join(" "), warning),
+                ("v26.30.0 v26.31.0".to_owned(), None),
+                "{text:?}"
+            );
+        }
+        let (found, warning) = tags("v26.30.0 latest v26.31.0\n");
+        assert_eq!(found, ["v26.30.0", "v26.31.0"]);
+        assert!(warning.unwrap().starts_with("1 of 3 names is"));
+        // A message tells of other versions; one that only repeats the name is a message too.
+        let (found, warning) =
+            tags("v26.29.0        Replaces v26.28.0\nv26.30.0        v26.30.0 after v26.27.0\n");
+        assert_eq!(
+            (found.join(" "), warning),
+            ("v26.29.0 v26.30.0".to_owned(), None)
+        );
+    }
+
+    #[test]
+    fn what_git_lists_of_a_remote_and_references_of_images_name_tags() {
+        let remote = "5a05c1e\trefs/tags/v26.30.0\n6b16d2f\trefs/tags/v26.30.0^{}\n7c27e30\trefs/tags/mz-debug-v0.5.0\n";
+        let (found, warning) = tags(remote);
+        assert_eq!(found, ["v26.30.0"]);
+        assert!(warning.unwrap().starts_with("1 of 2 names is"));
+        let images = "materialize/materialized:v26.30.0\nlocalhost:5000/mz:v26.31.0@sha256:5a05\nlocalhost:5000/mz\n";
+        let (found, warning) = tags(images);
+        assert_eq!(found, ["v26.30.0", "v26.31.0"]);
+        assert!(warning.unwrap().starts_with("1 of 3 names is"));
+    }
+
+    #[test]
+    fn registries_answer_in_different_forms() {
+        for answer in [
+            r#"{"count": 3, "results": [{"name": "v26.30.0"}, {"name": "latest"}, {"name": "v26.31.0"}]}"#,
+            r#"[{"name": "v26.30.0", "commit": {}}, {"name": "latest"}, {"name": "v26.31.0"}]"#,
+            r#"[{"name": "sha256:5a05", "metadata": {"container": {"tags": ["v26.30.0", "latest"]}}},
+                {"name": "sha256:6b16", "metadata": {"container": {"tags": ["v26.31.0"]}}},
+                {"name": "sha256:7c27", "metadata": {"container": {"tags": []}}}]"#,
+        ] {
+            let (found, warning) = tags(answer);
+            assert_eq!(found, ["v26.30.0", "v26.31.0"], "{answer}");
+            assert!(warning.unwrap().starts_with("1 of 3 tags is"), "{answer}");
+        }
     }
 
     #[test]
@@ -191,17 +295,22 @@ generated: \"2026-06-27T00:00:00Z\"
             "hello\nworld\n",
             "[]",
             "{\"tags\": 3}",
-            "entries: {}\n",
+            "{}",
+            "entries: v1.0\n",
         ] {
             assert!(
                 refused(text).starts_with("names no release: give a helm index.yaml"),
                 "{text}"
             );
         }
-        assert!(refused("[\"v1.0.0\"").starts_with("begins like JSON and is none (EOF"));
+        assert!(refused("[\"v1.0.0\"").starts_with("begins like JSON and cannot be read (EOF"));
+        assert_eq!(
+            refused("entries: {other-chart: [{version: v1.0.0, appVersion: v1.0.0}]}\n"),
+            "is a helm index without a final chart of materialize-operator: give the index of the repository that publishes it"
+        );
         assert!(
             refused("entries:\n\t- x: [\n")
-                .starts_with("has entries like a helm index and is no YAML (")
+                .starts_with("has entries like a helm index and cannot be read (")
         );
     }
 
@@ -212,7 +321,7 @@ generated: \"2026-06-27T00:00:00Z\"
             bomb.push_str(&format!("a{n}: &a{n} [*a{m}, *a{m}, *a{m}]\n", m = n - 1));
         }
         bomb.push_str("entries: {materialize-operator: *a39}\n");
-        assert_eq!(read(&bomb), Err(NewerError::NoRelease));
+        assert_eq!(read(&bomb), Err(NewerError::NoChart));
         let deep = format!("entries:\n  {}", "- ".repeat(100_000));
         assert!(matches!(read(&deep), Err(NewerError::Yaml(problem)) if problem.contains("64")));
     }
