@@ -5,8 +5,8 @@ use crate::error::CliError;
 use crate::{knowledge, output};
 use changeover_model::Plan;
 use changeover_plan::{
-    DrawRequest, Knowledge, ParameterRequest, PlanRequestError, Request, parse_assignment,
-    parse_version, parse_versions, plan, review,
+    DrawRequest, Knowledge, ParameterRequest, PlanRequestError, Request, UnknownName,
+    parse_assignment, parse_version, parse_versions, plan, review,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -110,10 +110,11 @@ fn request(options: &PlanOptions, known: &Knowledge) -> Result<Request, CliError
     })
 }
 
-fn named<T: FromStr<Err = PlanRequestError>>(
+fn named<T: FromStr<Err = UnknownName>>(
     name: &Option<String>,
 ) -> Result<Option<T>, PlanRequestError> {
-    name.as_ref().map(|name| name.parse()).transpose()
+    let named = name.as_ref().map(|name| name.parse()).transpose();
+    Ok(named?)
 }
 
 fn parameters(options: &ServiceOptions) -> Result<ParameterRequest, PlanRequestError> {

@@ -2,8 +2,9 @@
 
 use crate::draw::DrawError;
 use crate::parameters::ParameterError;
-use crate::request::Strategy;
+use crate::request::{Strategy, UnknownName};
 use crate::rules::RulesError;
+use crate::seed::SeedError;
 use changeover_model::catalog::CatalogError;
 use changeover_model::plan::PlanError;
 use changeover_model::version::{PathVersion, Version, VersionError};
@@ -119,31 +120,11 @@ pub enum PlanRequestError {
         repository: String,
     },
     /// A strategy, a generator or the like that nobody knows.
-    #[error("unknown {what} {name:?}: {suggestion}")]
-    UnknownName {
-        /// What it should be.
-        what: &'static str,
-        /// What was asked for.
-        name: String,
-        /// What would do.
-        suggestion: String,
-    },
-    /// A seed in neither of the two forms.
-    #[error(
-        "seed {seed:?} is neither an integer nor str:TEXT: give one, as in --seed 42 or --seed str:nightly"
-    )]
-    Seed {
-        /// What was given.
-        seed: String,
-    },
-    /// A seed that would not be printed as it is.
-    #[error(
-        "seed {seed:?} holds characters that cannot be printed as they are: leave out control characters and marks of the direction of writing"
-    )]
-    SeedText {
-        /// What was given.
-        seed: String,
-    },
+    #[error(transparent)]
+    UnknownName(#[from] UnknownName),
+    /// A seed that is none.
+    #[error(transparent)]
+    Seed(#[from] SeedError),
     /// A number that makes no sense.
     #[error("{what} is {value}: give {range}")]
     OutOfRange {

@@ -5,12 +5,11 @@ use crate::knowledge::Knowledge;
 use crate::legality::{self, Illegal};
 use crate::parameters::ParameterMode;
 use crate::path;
-use crate::request::{Generator, ParameterRequest, Request};
+use crate::request::{Generator, ParameterRequest, Request, UnknownName};
 use crate::route::Router;
 use crate::seed::{DEFAULT_SEED, Seed};
 use crate::services::generate_upgrade_args;
 use changeover_model::format::Kind;
-use changeover_model::nearest;
 use changeover_model::plan::{
     BUDGETS, MAX_CLIENTS, MAX_PROBE_INTERVAL_MS, MAX_RATE, MAX_TIMEOUT_MS, Plan, StepPlan, Timeout,
     WorkloadPlan,
@@ -251,23 +250,12 @@ fn budgets(request: &Request, target: &Target) -> Result<BTreeMap<String, f64>, 
 }
 
 fn metadata_store(request: &Request, head: &TargetHead) -> Result<&'static str, PlanRequestError> {
-    known_metadata_store(
-        request
-            .metadata_store
-            .as_deref()
-            .unwrap_or(&head.metadata_store),
-    )
+    let asked = request.metadata_store.as_deref();
+    Ok(known_metadata_store(asked.unwrap_or(&head.metadata_store))?)
 }
 
-pub(crate) fn known_metadata_store(name: &str) -> Result<&'static str, PlanRequestError> {
-    METADATA_STORES
-        .into_iter()
-        .find(|known| *known == name)
-        .ok_or_else(|| PlanRequestError::UnknownName {
-            what: "metadata store",
-            name: name.to_owned(),
-            suggestion: nearest::suggestion(name, METADATA_STORES),
-        })
+pub(crate) fn known_metadata_store(name: &str) -> Result<&'static str, UnknownName> {
+    UnknownName::find("metadata store", name, &METADATA_STORES, |known| known)
 }
 
 fn runtime(request: &Request, head: &TargetHead) -> Result<&'static str, PlanRequestError> {
@@ -282,13 +270,6 @@ fn runtime(request: &Request, head: &TargetHead) -> Result<&'static str, PlanReq
     Ok(runtime)
 }
 
-pub(crate) fn known_runtime(name: &str) -> Result<&'static str, PlanRequestError> {
-    RUNTIMES
-        .into_iter()
-        .find(|known| *known == name)
-        .ok_or_else(|| PlanRequestError::UnknownName {
-            what: "runtime",
-            name: name.to_owned(),
-            suggestion: nearest::suggestion(name, RUNTIMES),
-        })
+pub(crate) fn known_runtime(name: &str) -> Result<&'static str, UnknownName> {
+    UnknownName::find("runtime", name, &RUNTIMES, |known| known)
 }

@@ -1,12 +1,42 @@
 //! What a person asks a plan for.
 
-use crate::error::PlanRequestError;
 use crate::parameters::ParameterMode;
 use changeover_model::nearest;
 use changeover_model::version::{PathVersion, Version};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use thiserror::Error;
+
+/// A strategy, a generator or the like that nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("unknown {what} {name:?}: {suggestion}")]
+pub struct UnknownName {
+    /// What it should be.
+    pub what: &'static str,
+    /// What was asked for.
+    pub name: String,
+    /// What would do.
+    pub suggestion: String,
+}
+
+impl UnknownName {
+    /// The one of these that has the name.
+    pub(crate) fn find<T: Copy>(
+        what: &'static str,
+        name: &str,
+        known: &[T],
+        name_of: impl Fn(T) -> &'static str + Copy,
+    ) -> Result<T, Self> {
+        let known = known.iter().copied();
+        let found = known.clone().find(|one| name_of(*one) == name);
+        found.ok_or_else(|| UnknownName {
+            what,
+            name: name.to_owned(),
+            suggestion: nearest::suggestion(name, known.map(name_of)),
+        })
+    }
+}
 
 macro_rules! named {
     ($(#[$doc:meta])* $type:ident, $what:literal, $($(#[$variant_doc:meta])* $variant:ident $name:literal)*) => {
@@ -33,17 +63,10 @@ macro_rules! named {
         }
 
         impl FromStr for $type {
-            type Err = PlanRequestError;
+            type Err = UnknownName;
 
-            fn from_str(word: &str) -> Result<Self, PlanRequestError> {
-                let known = Self::ALL.iter().copied();
-                known.clone().find(|one| one.name() == word).ok_or_else(|| {
-                    PlanRequestError::UnknownName {
-                        what: $what,
-                        name: word.to_owned(),
-                        suggestion: nearest::suggestion(word, known.map(Self::name)),
-                    }
-                })
+            fn from_str(word: &str) -> Result<Self, UnknownName> {
+                UnknownName::find($what, word, Self::ALL, Self::name)
             }
         }
     };

@@ -1,10 +1,10 @@
 //! Seeds: the one a person gives, and those derived from it by name.
 
-use crate::error::PlanRequestError;
 use crate::stream::Stream;
 use changeover_model::text::harmless;
 use std::fmt;
 use std::str::FromStr;
+use thiserror::Error;
 
 /// The seed of a plan in which nothing is drawn.
 ///
@@ -38,17 +38,38 @@ impl Seed {
     }
 }
 
-impl FromStr for Seed {
-    type Err = PlanRequestError;
+/// A seed that is none.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SeedError {
+    /// It has neither of the two forms.
+    #[error(
+        "seed {seed:?} is neither an integer nor str:TEXT: give one, as in --seed 42 or --seed str:nightly"
+    )]
+    Form {
+        /// What was given.
+        seed: String,
+    },
+    /// It would not be printed as it is.
+    #[error(
+        "seed {seed:?} holds characters that cannot be printed as they are: leave out control characters and marks of the direction of writing"
+    )]
+    Text {
+        /// What was given.
+        seed: String,
+    },
+}
 
-    fn from_str(input: &str) -> Result<Self, PlanRequestError> {
-        let refuse = || PlanRequestError::Seed {
+impl FromStr for Seed {
+    type Err = SeedError;
+
+    fn from_str(input: &str) -> Result<Self, SeedError> {
+        let refuse = || SeedError::Form {
             seed: input.to_owned(),
         };
         if let Some(text) = input.strip_prefix("str:") {
             // A seed is printed in commands that people copy, so it must be what it looks like.
             if harmless(text) != text {
-                return Err(PlanRequestError::SeedText {
+                return Err(SeedError::Text {
                     seed: input.to_owned(),
                 });
             }

@@ -1,6 +1,6 @@
 //! What a release catalog is computed from, as its sources publish it.
 
-use super::{Catalog, DrawFrom, Series};
+use super::{DrawFrom, Series};
 use crate::date::Date;
 use crate::version::Version;
 use serde::Deserialize;
@@ -150,10 +150,5 @@ impl ReleaseFacts {
         self.tags.extend(newer.tags.iter().cloned());
         self.newer_from = Some(from.to_owned());
         warnings
-    }
-
-    /// The catalog that follows from these facts. `complete` says that a version which is not in it does not exist.
-    pub fn catalog(&self, target: &str, complete: bool) -> Catalog {
-        super::rule::catalog(self, target, complete)
     }
 }

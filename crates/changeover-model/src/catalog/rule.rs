@@ -9,16 +9,19 @@ use super::{Catalog, Release, Series, Unusable};
 use crate::version::Version;
 use std::collections::BTreeSet;
 
-pub(super) fn catalog(facts: &ReleaseFacts, target: &str, complete: bool) -> Catalog {
-    let releases = versions(facts)
-        .into_iter()
-        .map(|version| release(facts, version))
-        .collect();
-    Catalog {
-        as_of: facts.as_of,
-        newer_from: facts.newer_from.clone(),
-        draw_from: facts.draw_from.clone(),
-        ..Catalog::new(target, complete, releases)
+impl ReleaseFacts {
+    /// The catalog that follows from these facts. `complete` says that a version which is not in it does not exist.
+    pub fn catalog(&self, target: &str, complete: bool) -> Catalog {
+        let releases = versions(self)
+            .into_iter()
+            .map(|version| release(self, version))
+            .collect();
+        Catalog {
+            as_of: self.as_of,
+            newer_from: self.newer_from.clone(),
+            draw_from: self.draw_from.clone(),
+            ..Catalog::new(target, complete, releases)
+        }
     }
 }
 
