@@ -69,9 +69,21 @@ pub(crate) struct FormatOption {
 /// `--target`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TargetOption {
-    /// What is upgraded
-    #[arg(long, default_value = "reference", value_name = "NAME")]
-    pub(crate) target: String,
+    /// What is upgraded: a built-in target, or one described in a file [default: reference]
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    target: Option<String>,
+}
+
+impl TargetOption {
+    /// What was given, if anything.
+    pub(crate) fn given(&self) -> Option<&str> {
+        self.target.as_deref()
+    }
+
+    /// What was given, or else the default.
+    pub(crate) fn name(&self) -> &str {
+        self.given().unwrap_or("reference")
+    }
 }
 
 /// `--target` and `--releases`.
@@ -103,9 +115,9 @@ pub(crate) struct PlanOptions {
     #[command(flatten)]
     pub(crate) knowledge: KnowledgeOptions,
 
-    /// Take this saved plan as it is, instead of making one
+    /// Take this saved plan as it is, instead of making one; that of a target in a file needs --target with it
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "target", "runtime", "versions", "strategy", "seed", "rate", "clients", "probe_interval",
+        "runtime", "versions", "strategy", "seed", "rate", "clients", "probe_interval",
         "max_write_gap", "max_read_gap", "max_connect_gap", "instance_arg", "from", "to", "rng", "probability",
         "max_versions", "first", "last", "then", "rules", "allow_restart", "current_version",
         "system_parameter", "system_parameters", "allow_unknown_parameters", "image_repository",

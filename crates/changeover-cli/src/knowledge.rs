@@ -2,7 +2,7 @@
 
 use crate::args::{KnowledgeOptions, LegalityOptions};
 use crate::error::CliError;
-use crate::output;
+use crate::{output, target_file};
 use changeover_model::version::Version;
 use changeover_plan::{Knowledge, PlanRequestError, parse_version};
 use std::fs;
@@ -14,16 +14,19 @@ use std::path::Path;
 ///
 /// When there is no such target, or the file cannot be read.
 pub(crate) fn of(options: &KnowledgeOptions) -> Result<Knowledge, CliError> {
-    for_target(&options.target.target, options.releases.as_deref())
+    for_target(options.target.name(), options.releases.as_deref())
 }
 
 /// What is known of this target, with what a file adds to it. Warnings go to standard error.
 ///
 /// # Errors
 ///
-/// When there is no such target, or the file cannot be read.
+/// When there is no such target, or a file cannot be read.
 pub(crate) fn for_target(target: &str, releases: Option<&Path>) -> Result<Knowledge, CliError> {
-    let mut known = Knowledge::of(target)?;
+    let mut known = match target_file::path(target) {
+        Some(file) => target_file::read(file)?,
+        None => Knowledge::of(target)?,
+    };
     if let Some(file) = releases {
         let shown = file.display();
         let text = fs::read_to_string(file).map_err(|error| {

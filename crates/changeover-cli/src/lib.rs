@@ -14,6 +14,7 @@ mod planning;
 mod run;
 mod signals;
 mod store;
+mod target_file;
 mod usage;
 mod watch;
 

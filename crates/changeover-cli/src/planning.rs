@@ -82,7 +82,7 @@ fn request(options: &PlanOptions, known: &Knowledge) -> Result<Request, CliError
     };
     Ok(Request {
         strategy: named(&path.strategy)?,
-        versions: list(&path.versions)?,
+        versions: list(&path.versions)?.or_else(|| known.listed(path.from.is_some())),
         ends: one(&path.from)?.zip(one(&path.to)?),
         draw: DrawRequest {
             generator: named(&path.rng)?,
@@ -151,6 +151,30 @@ fn budgets(options: &LoadOptions) -> BTreeMap<String, f64> {
         .collect()
 }
 
+/// What is known of a plan's target. A plan names it, and no file: that would be a machine's path.
+fn known_of(plan: &Plan, options: &PlanOptions) -> Result<Knowledge, CliError> {
+    let releases = options.knowledge.releases.as_deref();
+    let Some(given) = options.knowledge.target.given() else {
+        let built_in = Knowledge::targets().any(|name| name == plan.target);
+        return knowledge::for_target(&plan.target, releases).map_err(|mut error| {
+            if !built_in {
+                error
+                    .message
+                    .push_str("; if it is described in a file, give --target FILE.toml");
+            }
+            error
+        });
+    };
+    let known = knowledge::for_target(given, releases)?;
+    match &known.target.target.name {
+        name if *name == plan.target => Ok(known),
+        name => Err(CliError::bad_input(format!(
+            "it is for target {}, and --target gives {name}; give the target it was made for",
+            plan.target
+        ))),
+    }
+}
+
 fn read(file: &Path, options: &PlanOptions) -> Result<(Planned, Vec<String>), CliError> {
     let shown = file.display();
     let text = std::fs::read_to_string(file).map_err(|error| {
@@ -160,8 +184,10 @@ fn read(file: &Path, options: &PlanOptions) -> Result<(Planned, Vec<String>), Cl
     })?;
     let refuse = |problem: String| CliError::bad_input(format!("plan {shown}: {problem}"));
     let mut plan = Plan::parse(&text).map_err(|error| refuse(error.to_string()))?;
-    let known = knowledge::for_target(&plan.target, options.knowledge.releases.as_deref())
-        .map_err(|error| refuse(error.message))?;
+    let known = known_of(&plan, options).map_err(|CliError { message, code }| CliError {
+        message: format!("plan {shown}: {message}"),
+        code,
+    })?;
     let warnings = review(&mut plan, &known, options.path.allow_illegal).map_err(|error| {
         let CliError { message, code } = error.into();
         CliError {

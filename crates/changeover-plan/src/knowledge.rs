@@ -6,6 +6,7 @@ use crate::rules::Rules;
 use changeover_model::catalog::{Catalog, ReleaseFacts};
 use changeover_model::nearest;
 use changeover_model::target::Target;
+use changeover_model::version::PathVersion;
 use thiserror::Error;
 
 /// A target, and all that planning goes by.
@@ -21,6 +22,8 @@ pub struct Knowledge {
     pub rules: Rules,
     /// Its system parameters, if it has any.
     pub parameters: Option<Parameters>,
+    /// The versions that its own file lists, oldest first, `current` too if it is among them.
+    listed: Vec<PathVersion>,
 }
 
 /// A target that nobody knows.
@@ -116,7 +119,31 @@ impl Knowledge {
             parameters: built_in
                 .parameters
                 .map(|text| Parameters::parse(text).expect(sound)),
+            listed: Vec::new(),
         })
+    }
+
+    /// What is known of a target that somebody described, with the versions they listed, oldest first. Others may
+    /// exist; which hops are legal nobody says, except that a hop goes forward.
+    pub fn described(target: Target, listed: Vec<PathVersion>) -> Self {
+        let facts = ReleaseFacts {
+            tags: listed.iter().filter_map(|v| v.known().cloned()).collect(),
+            ..ReleaseFacts::default()
+        };
+        Knowledge {
+            catalog: facts.catalog(&target.target.name, false),
+            facts,
+            rules: Rules::default(),
+            parameters: None,
+            listed,
+            target,
+        }
+    }
+
+    /// The versions that a path is made of when nobody names any, where the target's own file lists them. With ends to
+    /// find a route between there is nothing to list.
+    pub fn listed(&self, ends: bool) -> Option<Vec<PathVersion>> {
+        (!ends && !self.listed.is_empty()).then(|| self.listed.clone())
     }
 
     /// Learns what was published since, from a text that [`newer::read`] understands and that came from `from`. Returns

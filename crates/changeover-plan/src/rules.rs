@@ -29,7 +29,7 @@ impl Ruling<'_> {
 }
 
 /// All rule sets of a target.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rules {
     #[serde(rename = "rule_set")]

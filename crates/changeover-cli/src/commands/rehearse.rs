@@ -7,12 +7,13 @@ use crate::planning::{self, Planned};
 use crate::run::{FileSink, RunDir, judge};
 use crate::store::Store;
 use crate::watch::{View, Watch};
-use crate::{output, signals};
+use crate::{output, signals, target_file};
 use changeover_model::event::EventKind;
 use changeover_model::target::Instances;
 use changeover_model::verdict::Verdict;
 use changeover_rehearse::clock::Clock;
 use changeover_rehearse::front_door::{FrontDoor, raise_file_limit};
+use changeover_rehearse::launcher::runtime_of;
 use changeover_rehearse::record::{About, Recorder};
 use changeover_rehearse::rehearsal::{Ending, Setup, rehearse};
 use changeover_report::{Look, human};
@@ -40,6 +41,10 @@ pub(crate) fn run(args: &RehearseArgs) -> Result<Exit, CliError> {
         )));
     }
     startable(&planned)?;
+    let program = std::env::current_exe()
+        .map_err(|e| CliError::cannot_run_here(format!("cannot find the program itself: {e}")))?;
+    let program = program.to_string_lossy().into_owned();
+    target_file::programs_exist(&planned.known.target, &program)?;
     let store = Store::of(&planned.plan, args.plan.service.metadata_store.as_ref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -47,7 +52,7 @@ pub(crate) fn run(args: &RehearseArgs) -> Result<Exit, CliError> {
         .map_err(|e| {
             CliError::cannot_run_here(format!("cannot start threads: {e}; free some memory"))
         })?;
-    runtime.block_on(rehearse_here(args, planned, store))
+    runtime.block_on(rehearse_here(args, planned, store, program))
 }
 
 /// Refuses what this build can plan and not run.
@@ -69,6 +74,7 @@ async fn rehearse_here(
     args: &RehearseArgs,
     planned: Planned,
     store: Store,
+    program: String,
 ) -> Result<Exit, CliError> {
     let Planned { plan, known } = planned;
     // What can be refused is refused before anything is made.
@@ -77,14 +83,21 @@ async fn rehearse_here(
     let plan_file = dir.file("plan.json");
     fs::write(&plan_file, plan.to_json())
         .map_err(|e| CliError::bad_input(format!("cannot write {}: {e}", plan_file.display())))?;
-    let reproduce = reproduce(&plan_file, store.option());
+    let target = args
+        .plan
+        .knowledge
+        .target
+        .given()
+        .and_then(target_file::path);
+    let reproduce = reproduce(&plan_file, target, store.option());
     let metadata_store = store.for_run(dir.name(), dir.path())?;
     // What holds is enough for most plans; `doctor` tells when it is not.
     let _ = raise_file_limit();
     let process_runtime = ProcessRuntime::new(dir.name(), dir.path())
         .map_err(|e| CliError::cannot_run_here(e.message))?;
-    let program = std::env::current_exe()
-        .map_err(|e| CliError::cannot_run_here(format!("cannot find the program itself: {e}")))?;
+    let instances = runtime_of(&known.target, Arc::new(process_runtime))
+        .await
+        .map_err(|e| CliError::cannot_run_here(e.message))?;
 
     let cancel = CancellationToken::new();
     let live = Arc::new(OnceLock::new());
@@ -108,14 +121,14 @@ async fn rehearse_here(
     let ending = rehearse(Setup {
         plan: plan.clone(),
         target: known.target,
-        runtime: Arc::new(process_runtime),
+        runtime: instances,
         front_door,
         recorder,
         cancel,
         live,
         run: dir.name().to_owned(),
         run_dir: dir.path().to_owned(),
-        program: program.to_string_lossy().into_owned(),
+        program,
         metadata_store,
     })
     .await;
@@ -161,11 +174,16 @@ async fn front_door(listen: Option<SocketAddr>) -> Result<FrontDoor, CliError> {
 }
 
 /// The command that runs the same plan again.
-fn reproduce(plan: &Path, store: Option<String>) -> String {
+fn reproduce(plan: &Path, target: Option<&Path>, store: Option<String>) -> String {
     let mut command = format!(
         "changeover rehearse --plan {}",
         shell_word(&plan.to_string_lossy())
     );
+    if let Some(file) = target {
+        // It was just read from there; should it be gone by now, its name is the best there is.
+        let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+        command.push_str(&format!(" --target {}", shell_word(&file.to_string_lossy())));
+    }
     if let Some(store) = store {
         command.push_str(&format!(" --metadata-store {}", shell_word(&store)));
     }
