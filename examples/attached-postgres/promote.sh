@@ -2,7 +2,8 @@
 # Makes the standby at HOST:PORT the primary, and fences the one before: promote.sh HOST HOST:PORT
 set -eu
 host=$1 port=${2##*:}
-PATH=$PATH:$(pg_config --bindir)
+# Debian keeps the server's programs off the path.
+for bin in /usr/lib/postgresql/*/bin; do PATH=$PATH:$bin; done
 ask() {
     psql -X -q -A -t -v ON_ERROR_STOP=1 -U changeover -d postgres -h "$1" -p "$2" -c "$3"
 }

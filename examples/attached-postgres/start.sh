@@ -4,7 +4,8 @@ set -eu
 # PostgreSQL does not run as root.
 [ "$(id -u)" != 0 ] || exec runuser -u postgres -- sh "$0" "$@"
 dir=$1 primary=$2 standby=$3
-PATH=$PATH:$(pg_config --bindir)
+# Debian keeps the server's programs off the path.
+for bin in /usr/lib/postgresql/*/bin; do PATH=$PATH:$bin; done
 
 initdb -D "$dir/primary" -U changeover -A trust > "$dir/initdb.log"
 configure() {

@@ -28,6 +28,16 @@ pub(crate) const PREREQUISITES: [Prerequisite; 3] = [
         probe: &["psql", "--version"],
     },
     Prerequisite {
+        package: "postgresql",
+        needed_for: "rehearsing a pair of PostgreSQL servers",
+        // Debian keeps the server's programs off the path.
+        probe: &[
+            "sh",
+            "-c",
+            "for bin in /usr/lib/postgresql/*/bin; do PATH=$PATH:$bin; done; command -v initdb && command -v pg_ctl && command -v pg_basebackup",
+        ],
+    },
+    Prerequisite {
         package: "python3-psycopg",
         needed_for: "talking to the reference database with psycopg",
         // Debian's own interpreter: another one on the path does not see Debian's modules.

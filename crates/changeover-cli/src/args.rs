@@ -1,12 +1,12 @@
 //! What was typed: validated one option at a time, and nothing more. What it means together is worked out in
 //! [`crate::planning`].
 
-use crate::duration;
+use crate::{duration, target_file};
 use changeover_model::Date;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Rehearses zero-downtime upgrades of stateful services, and says with evidence whether anybody noticed.
@@ -78,6 +78,11 @@ impl TargetOption {
     /// What was given, if anything.
     pub(crate) fn given(&self) -> Option<&str> {
         self.target.as_deref()
+    }
+
+    /// The file that was given, if one was.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.given().and_then(target_file::path)
     }
 
     /// What was given, or else the default.

@@ -157,10 +157,10 @@ fn known_of(plan: &Plan, options: &PlanOptions) -> Result<Knowledge, CliError> {
     let Some(given) = options.knowledge.target.given() else {
         let built_in = Knowledge::targets().any(|name| name == plan.target);
         return knowledge::for_target(&plan.target, releases).map_err(|mut error| {
-            if !built_in {
-                error
-                    .message
-                    .push_str("; if it is described in a file, give --target FILE.toml");
+            // With a question there, somebody mistyped.
+            if !built_in && !error.message.ends_with('?') {
+                let otherwise = "; where it is described in a file, give --target FILE.toml";
+                error.message.push_str(otherwise);
             }
             error
         });

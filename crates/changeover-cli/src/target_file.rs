@@ -2,7 +2,7 @@
 
 use crate::error::CliError;
 use changeover_model::Target;
-use changeover_model::target::{Instances, Promote, Versions, fill};
+use changeover_model::target::{Instances, Promote, Versions, fill, line_of_key};
 use changeover_model::text::harmless_cut;
 use changeover_model::version::PathVersion;
 use changeover_plan::Knowledge;
@@ -21,41 +21,61 @@ pub(crate) fn path(target: &str) -> Option<&Path> {
     (target.ends_with(".toml") || target.contains('/')).then(|| Path::new(target))
 }
 
+/// A file, and where in it somebody is to look.
+struct Place<'a> {
+    file: &'a Path,
+    text: &'a str,
+}
+
+impl Place<'_> {
+    /// A sentence about a key, with its line.
+    fn at(&self, table: &str, key: &str, problem: &str) -> String {
+        let line = line_of_key(self.text, table, key);
+        let file = self.file.display();
+        format!("target {file}, line {line}, {table}.{key}: {problem}")
+    }
+}
+
 /// What the file says of its target.
 ///
 /// # Errors
 ///
 /// When it cannot be read, is no target that could work, or its versions cannot be had.
 pub(crate) fn read(file: &Path) -> Result<Knowledge, CliError> {
-    let shown = file.display();
-    let unreadable = |error: std::io::Error| {
-        CliError::bad_input(format!(
-            "cannot read the target {shown}: {error}; give --target a file as docs/targets.md describes it, or a built-in target's name"
-        ))
-    };
-    let text = fs::read_to_string(file).map_err(unreadable)?;
-    let refuse = |problem: String| CliError::bad_input(format!("target {shown}, {problem}"));
-    let mut target = Target::parse(&text).map_err(|error| refuse(error.to_string()))?;
+    let text = text_of(file)?;
+    let place = Place { file, text: &text };
+    let mut target = Target::parse(&text)
+        .map_err(|error| CliError::bad_input(format!("target {}, {error}", file.display())))?;
     let name = &target.target.name;
     if Knowledge::targets().any(|built_in| built_in == name) {
-        return Err(refuse(format!(
-            "target.name: {name} is a built-in target; give this one another name"
-        )));
+        let problem = format!("{name} is a built-in target; give this one another name");
+        return Err(CliError::bad_input(place.at("target", "name", &problem)));
     }
-    target.dir = directory(file).map_err(unreadable)?;
+    target.dir = directory(file).map_err(|error| unreadable(file, &error))?;
     let versions = match &target.versions {
         None => Vec::new(),
         Some(Versions::List(list)) => list.clone(),
         Some(Versions::Command(command)) => {
             let command = filled(command, &target);
-            let printed = printed(&command).map_err(|Failed { problem, code }| {
-                let message = format!("target {shown}, versions.command: {problem}");
-                CliError { message, code }
-            })?;
-            listed(&printed).map_err(|problem| refuse(format!("versions.command: {problem}")))?
+            let printed = printed(&command).and_then(|text| listed(&text));
+            printed.map_err(|CliError { message, code }| CliError {
+                message: place.at("versions", "command", &message),
+                code,
+            })?
         }
     };
     Ok(Knowledge::described(target, versions))
+}
+
+fn text_of(file: &Path) -> Result<String, CliError> {
+    fs::read_to_string(file).map_err(|error| unreadable(file, &error))
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> CliError {
+    CliError::bad_input(format!(
+        "cannot read the target {}: {error}; give --target a file as docs/targets.md describes it, or a built-in target's name",
+        file.display()
+    ))
 }
 
 /// The directory a file lies in, absolute.
@@ -70,24 +90,12 @@ fn filled(command: &[String], target: &Target) -> Vec<String> {
     command.iter().map(|word| fill(word, &values)).collect()
 }
 
-struct Failed {
-    problem: String,
-    code: crate::exit::Exit,
-}
-
-/// What a program prints.
-fn printed(command: &[String]) -> Result<String, Failed> {
-    let failed = |problem: String| {
-        let CliError { message, code } = CliError::bad_input(problem);
-        Failed {
-            problem: message,
-            code,
-        }
-    };
-    let cannot = |problem: String| Failed {
-        problem,
-        code: crate::exit::Exit::CannotRunHere,
-    };
+/// What a program prints. The error is about its key.
+fn printed(command: &[String]) -> Result<String, CliError> {
+    let (failed, cannot) = (
+        |problem: String| CliError::bad_input(problem),
+        |problem: String| CliError::cannot_run_here(problem),
+    );
     let Some((program, arguments)) = command.split_first() else {
         return Err(failed(
             "names no program; give program and arguments".into(),
@@ -133,7 +141,7 @@ fn printed(command: &[String]) -> Result<String, Failed> {
             .last()
             .unwrap_or("nothing on standard error");
         return Err(failed(format!(
-            "{program:?} ended with {}: {}",
+            "{program:?} ended with {}: {}; let it print the versions and exit with 0",
             output.status,
             harmless_cut(last, 200)
         )));
@@ -142,21 +150,23 @@ fn printed(command: &[String]) -> Result<String, Failed> {
 }
 
 /// One version a line; empty lines do not count.
-fn listed(printed: &str) -> Result<Vec<PathVersion>, String> {
+fn listed(printed: &str) -> Result<Vec<PathVersion>, CliError> {
     let lines = printed.lines().map(str::trim).zip(1..);
     let versions: Vec<PathVersion> = lines
         .filter(|(line, _)| !line.is_empty())
         .map(|(line, number)| {
             line.parse().map_err(|_| {
-                format!(
+                CliError::bad_input(format!(
                     "line {number} of what it printed, {:?}, is not a version; let it print one a line, such as v1.2.0",
                     harmless_cut(line, 80)
-                )
+                ))
             })
         })
         .collect::<Result<_, _>>()?;
     match versions.is_empty() {
-        true => Err("it printed no version; let it print one a line, such as v1.2.0".to_owned()),
+        true => Err(CliError::bad_input(
+            "it printed no version; let it print one a line, such as v1.2.0",
+        )),
         false => Ok(versions),
     }
 }
@@ -166,7 +176,11 @@ fn listed(printed: &str) -> Result<Vec<PathVersion>, String> {
 /// # Errors
 ///
 /// The first program that is missing.
-pub(crate) fn programs_exist(target: &Target, own: &str) -> Result<(), CliError> {
+pub(crate) fn programs_exist(
+    file: Option<&Path>,
+    target: &Target,
+    own: &str,
+) -> Result<(), CliError> {
     let instance = match &target.instances {
         Instances::Started(instance) => instance.command.first(),
         Instances::Attached(_) | Instances::Unknown => None,
@@ -176,17 +190,21 @@ pub(crate) fn programs_exist(target: &Target, own: &str) -> Result<(), CliError>
         Promote::LeaderApi | Promote::Http { .. } => None,
     };
     let values = [("target_dir", target.dir.as_str()), ("program", own)];
-    for (key, program) in [("instance.command", instance), ("promote.command", promote)] {
+    for (table, program) in [("instance", instance), ("promote", promote)] {
         let Some(program) = program.map(|program| fill(program, &values)) else {
             continue;
         };
-        if !exists(&program) {
-            return Err(CliError::cannot_run_here(format!(
-                "target {}, {key}: {}",
-                target.target.name,
-                missing(&program)
-            )));
+        if exists(&program) {
+            continue;
         }
+        let problem = missing(&program);
+        return Err(CliError::cannot_run_here(match file {
+            Some(file) => {
+                let text = text_of(file)?;
+                Place { file, text: &text }.at(table, "command", &problem)
+            }
+            None => format!("target {}: {problem}", target.target.name),
+        }));
     }
     Ok(())
 }

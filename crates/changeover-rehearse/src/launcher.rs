@@ -6,7 +6,7 @@ use crate::premises::work;
 use changeover_model::service::ServiceArgs;
 use changeover_model::target::{Instances, Target, fill};
 use changeover_model::version::PathVersion;
-use changeover_runtime::attached::AttachedRuntime;
+use changeover_runtime::attached::{self, AttachedRuntime};
 use changeover_runtime::{InstanceSpec, Runtime, RuntimeError};
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,21 +14,24 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The runtime that this target's instances come from: `processes`, or the endpoints that run already, with `processes`
-/// for what promotes them.
+/// Where the endpoints of this target are that run already; nowhere for one whose instances are started.
 ///
 /// # Errors
 ///
-/// When an endpoint's name cannot be resolved.
-pub async fn runtime_of(
-    target: &Target,
-    processes: Arc<dyn Runtime>,
-) -> Result<Arc<dyn Runtime>, RuntimeError> {
+/// When one of them cannot be reached.
+pub async fn endpoints_of(target: &Target) -> Result<Vec<SocketAddr>, RuntimeError> {
     match &target.instances {
-        Instances::Attached(endpoints) => {
-            Ok(Arc::new(AttachedRuntime::new(endpoints, processes).await?))
-        }
-        Instances::Started(_) | Instances::Unknown => Ok(processes),
+        Instances::Attached(endpoints) => attached::find(endpoints).await,
+        Instances::Started(_) | Instances::Unknown => Ok(Vec::new()),
+    }
+}
+
+/// The runtime that instances come from: `processes`, or the endpoints that run already, with `processes` for what
+/// promotes them.
+pub fn runtime_of(endpoints: Vec<SocketAddr>, processes: Arc<dyn Runtime>) -> Arc<dyn Runtime> {
+    match endpoints.is_empty() {
+        true => processes,
+        false => Arc::new(AttachedRuntime::new(endpoints, processes)),
     }
 }
 

@@ -76,14 +76,6 @@ impl ClientSide {
         ClientTarget::new(&self.client, addr, self.operation_timeout)
     }
 
-    /// Where clients connect to an instance.
-    fn client_addr(&self, instance: &InstanceSpec) -> SocketAddr {
-        match self.client.uses_http_addr() {
-            true => instance.http_addr,
-            false => instance.sql_addr,
-        }
-    }
-
     /// Runs statements at this address on one connection; returns the rows of the last as text.
     pub(crate) async fn execute(
         &self,
@@ -117,8 +109,10 @@ impl ClientSide {
 
     fn observe(&self, instance: &InstanceSpec) {
         // Without keys there is no load, and without a sound URL there was none either.
-        let (Some(keys), Ok(target)) = (self.keys.get(), self.target(self.client_addr(instance)))
-        else {
+        let (Some(keys), Ok(target)) = (
+            self.keys.get(),
+            self.target(client_addr(instance, &self.client)),
+        ) else {
             return;
         };
         let observer = Observer::start(
@@ -154,9 +148,17 @@ impl ClientSide {
     }
 }
 
+/// Where clients connect to an instance.
+pub(crate) fn client_addr(instance: &InstanceSpec, client: &ClientTemplate) -> SocketAddr {
+    match client.uses_http_addr() {
+        true => instance.http_addr,
+        false => instance.sql_addr,
+    }
+}
+
 impl Surroundings for ClientSide {
     async fn serves(&self, instance: &InstanceSpec) -> Result<(), String> {
-        let addr = self.client_addr(instance);
+        let addr = client_addr(instance, &self.client);
         let asked = std::slice::from_ref(&self.probe);
         self.execute(addr, asked).await.map(|_| ())
     }
@@ -180,7 +182,8 @@ impl Surroundings for ClientSide {
     }
 
     fn switch(&self, instance: &InstanceSpec) {
-        self.front_door.switch(Some(self.client_addr(instance)));
+        self.front_door
+            .switch(Some(client_addr(instance, &self.client)));
     }
 
     fn answers(&self, new: &InstanceSpec) {

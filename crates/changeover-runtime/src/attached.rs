@@ -8,7 +8,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::net::lookup_host;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long an endpoint may take to accept a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Hands out endpoints that run already, in turn. What has a command, such as what promotes one of them, is started by
 /// another runtime.
@@ -19,50 +23,50 @@ pub struct AttachedRuntime {
 }
 
 impl AttachedRuntime {
-    /// These endpoints; there must be one at least. `helpers` starts what has a command.
-    ///
-    /// # Errors
-    ///
-    /// When there are none, or one of their names cannot be resolved.
-    pub async fn new(
-        endpoints: &[Endpoint],
-        helpers: Arc<dyn Runtime>,
-    ) -> Result<Self, RuntimeError> {
-        let mut resolved = Vec::new();
-        for Endpoint { host, port } in endpoints {
-            let unknown = |why: String| {
-                RuntimeError::new(format!(
-                    "the host of endpoint {host}:{port} cannot be found: {why}; correct instance.attach"
-                ))
-            };
-            let mut found = lookup_host(format!("{host}:{port}"))
-                .await
-                .map_err(|error| unknown(error.to_string()))?;
-            resolved.push(
-                found
-                    .next()
-                    .ok_or_else(|| unknown("no address".to_owned()))?,
-            );
-        }
-        if resolved.is_empty() {
-            return Err(RuntimeError::new(
-                "there are no endpoints to attach to; name them in instance.attach",
-            ));
-        }
-        Ok(AttachedRuntime {
-            endpoints: resolved,
+    /// These endpoints; `helpers` starts what has a command.
+    pub fn new(endpoints: Vec<SocketAddr>, helpers: Arc<dyn Runtime>) -> Self {
+        AttachedRuntime {
+            endpoints,
             next: AtomicUsize::new(0),
             helpers,
-        })
+        }
     }
+}
+
+/// The addresses of endpoints, at each of which somebody accepts connections.
+///
+/// # Errors
+///
+/// When a name cannot be resolved, or nobody is there.
+pub async fn find(endpoints: &[Endpoint]) -> Result<Vec<SocketAddr>, RuntimeError> {
+    let mut found = Vec::new();
+    for Endpoint { host, port } in endpoints {
+        let address = format!("{host}:{port}");
+        let connected = timeout(PATIENCE, TcpStream::connect(&address)).await;
+        let why = match connected.map(|stream| stream.and_then(|stream| stream.peer_addr())) {
+            Ok(Ok(addr)) => {
+                found.push(addr);
+                continue;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer in {} s", PATIENCE.as_secs()),
+        };
+        return Err(RuntimeError::new(format!(
+            "endpoint {address} of instance.attach cannot be reached: {why}; start it first, or correct it"
+        )));
+    }
+    Ok(found)
 }
 
 #[async_trait]
 impl Runtime for AttachedRuntime {
     /// The next endpoint, which answers everything at one address.
     async fn reserve_addresses(&self) -> Result<(SocketAddr, SocketAddr), RuntimeError> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.endpoints.len();
-        Ok((self.endpoints[turn], self.endpoints[turn]))
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let endpoint = self.endpoints.iter().cycle().nth(turn);
+        endpoint.map(|addr| (*addr, *addr)).ok_or_else(|| {
+            RuntimeError::new("there are no endpoints to attach to; name them in instance.attach")
+        })
     }
 
     async fn spawn(&self, spec: InstanceSpec) -> Result<Box<dyn Instance>, RuntimeError> {

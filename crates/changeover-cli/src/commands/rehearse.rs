@@ -13,7 +13,7 @@ use changeover_model::target::Instances;
 use changeover_model::verdict::Verdict;
 use changeover_rehearse::clock::Clock;
 use changeover_rehearse::front_door::{FrontDoor, raise_file_limit};
-use changeover_rehearse::launcher::runtime_of;
+use changeover_rehearse::launcher::{endpoints_of, runtime_of};
 use changeover_rehearse::record::{About, Recorder};
 use changeover_rehearse::rehearsal::{Ending, Setup, rehearse};
 use changeover_report::{Look, human};
@@ -44,7 +44,8 @@ pub(crate) fn run(args: &RehearseArgs) -> Result<Exit, CliError> {
     let program = std::env::current_exe()
         .map_err(|e| CliError::cannot_run_here(format!("cannot find the program itself: {e}")))?;
     let program = program.to_string_lossy().into_owned();
-    target_file::programs_exist(&planned.known.target, &program)?;
+    let file = args.plan.knowledge.target.file();
+    target_file::programs_exist(file, &planned.known.target, &program)?;
     let store = Store::of(&planned.plan, args.plan.service.metadata_store.as_ref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -78,26 +79,22 @@ async fn rehearse_here(
 ) -> Result<Exit, CliError> {
     let Planned { plan, known } = planned;
     // What can be refused is refused before anything is made.
+    let endpoints = endpoints_of(&known.target)
+        .await
+        .map_err(|e| CliError::cannot_run_here(e.message))?;
     let front_door = front_door(args.listen).await?;
     let dir = RunDir::create(args.out.as_deref())?;
     let plan_file = dir.file("plan.json");
     fs::write(&plan_file, plan.to_json())
         .map_err(|e| CliError::bad_input(format!("cannot write {}: {e}", plan_file.display())))?;
-    let target = args
-        .plan
-        .knowledge
-        .target
-        .given()
-        .and_then(target_file::path);
+    let target = args.plan.knowledge.target.file();
     let reproduce = reproduce(&plan_file, target, store.option());
     let metadata_store = store.for_run(dir.name(), dir.path())?;
     // What holds is enough for most plans; `doctor` tells when it is not.
     let _ = raise_file_limit();
     let process_runtime = ProcessRuntime::new(dir.name(), dir.path())
         .map_err(|e| CliError::cannot_run_here(e.message))?;
-    let instances = runtime_of(&known.target, Arc::new(process_runtime))
-        .await
-        .map_err(|e| CliError::cannot_run_here(e.message))?;
+    let instances = runtime_of(endpoints, Arc::new(process_runtime));
 
     let cancel = CancellationToken::new();
     let live = Arc::new(OnceLock::new());

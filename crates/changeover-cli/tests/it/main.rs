@@ -9,5 +9,6 @@ mod postgres;
 mod postgres_server;
 mod psycopg;
 mod rehearse;
+mod targets;
 mod transcripts;
 mod upgrader;

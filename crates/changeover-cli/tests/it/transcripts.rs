@@ -32,6 +32,7 @@ stories! {
     completions
     doctor
     cleanup
+    target_files
 }
 
 #[test]

@@ -206,6 +206,8 @@ impl Catalog {
             Some(Some(Unusable { reason, by })) => Ok(Some(format!(
                 "version {version} of target {target} is unusable: {reason}, says {by}; it is kept because it was named"
             ))),
+            // Who lists nothing cannot miss anything.
+            None if self.releases.is_empty() && !self.complete => Ok(None),
             None if self.complete => Err(CatalogError::Unknown {
                 target: target.clone(),
                 version: version.clone(),

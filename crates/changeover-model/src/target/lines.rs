@@ -22,6 +22,11 @@ impl From<usize> for Part {
     }
 }
 
+/// The line of a table's key, from 1; of its table, or of the text, if it is not there.
+pub fn line_of_key(text: &str, table: &str, key: &str) -> usize {
+    line_of(text, &[table.into(), key.into()]).unwrap_or(1)
+}
+
 /// The line of the value at the end of this way, from 1; of the last part that is there, if not all are. `None` without
 /// any.
 pub(super) fn line_of(text: &str, way: &[Part]) -> Option<usize> {

@@ -9,6 +9,7 @@ mod template;
 
 pub use file::TargetFile;
 pub use http::{HttpTemplate, http_template};
+pub use lines::line_of_key;
 pub use read::TargetError;
 pub use template::{fill, has, placeholders};
 

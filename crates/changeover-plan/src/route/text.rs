@@ -7,20 +7,17 @@ use super::{Reason, Route};
 ///
 /// What a rule set says about several stops in the same words is said once.
 pub fn render(route: &Route) -> String {
-    let rules = route.rules.join(", ");
+    let rules = match route.rules.as_slice() {
+        [] => "no rule set, because the target has none".to_owned(),
+        names => format!("the rules of {}", names.join(", ")),
+    };
     let mut out = match &route.stops {
         Some(stops) => {
             let hops = stops.len() - 1;
             let plural = if hops == 1 { "" } else { "s" };
-            format!(
-                "{}\n{hops} hop{plural}, by the rules of {rules}\n",
-                joined(stops)
-            )
+            format!("{}\n{hops} hop{plural}, by {rules}\n", joined(stops))
         }
-        None => format!(
-            "no route from {} to {}, by the rules of {rules}\n",
-            route.from, route.to
-        ),
+        None => format!("no route from {} to {}, by {rules}\n", route.from, route.to),
     };
     for (stops, text) in grouped(&route.reasons) {
         let about = match route.stops {

@@ -172,7 +172,7 @@ impl Client {
         };
         result.map_or_else(
             |error| {
-                let without_effect = matches!(request, Request::Read { .. })
+                let without_effect = !matches!(request, Request::Add { .. })
                     || self.sent() == sent_before
                     || error.definite;
                 Answer {

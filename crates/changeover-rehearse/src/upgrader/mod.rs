@@ -18,7 +18,7 @@ use crate::client::ClientTarget;
 use crate::clock::Clock;
 use crate::driver::{Driver, Timeouts};
 use crate::front_door::FrontDoor;
-use crate::launcher::{Launcher, runtime_of};
+use crate::launcher::{Launcher, endpoints_of, runtime_of};
 use crate::premises::work;
 use crate::record::{Recorder, Sink};
 use crate::supervisor::ExitRules;
@@ -121,7 +121,7 @@ impl Upgrader {
             Some(runtime) => runtime,
             None => {
                 let processes = Arc::new(ProcessRuntime::new(&name, &run_dir)?);
-                runtime_of(&target, processes).await?
+                runtime_of(endpoints_of(&target).await?, processes)
             }
         };
         let store = work(&run_dir).join("metadata.sqlite");

@@ -1,6 +1,7 @@
 //! A service of an upgrade path: its arguments, its version, and where it answers once it was started.
 
 use super::error::UpgradeError;
+use crate::surroundings::client_addr;
 use changeover_model::service::ServiceArgs;
 use changeover_model::target::ClientTemplate;
 use changeover_model::version::PathVersion;
@@ -102,7 +103,7 @@ impl Service {
         // A service is started once: a step runs once.
         let _ = self.started.set(Started {
             sql_addr: spec.sql_addr,
-            url: client.url_at(&spec.sql_addr.to_string()),
+            url: client.url_at(&client_addr(spec, client).to_string()),
             log: spec.log.clone(),
         });
     }

@@ -1,3 +1,4 @@
 //! The process runtime, with real processes.
 
+mod attached;
 mod process;

@@ -3,6 +3,7 @@
 mod front_door;
 mod full_read;
 mod history;
+mod http;
 mod lanes;
 mod observers;
 mod outcomes;
