@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// one sentence and ends with exit code 2.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServeArgs {
-    /// Release to play: v0.1.0, v0.2.0, v0.3.0 or current
+    /// Release to play, such as v0.1.0, or current
     #[arg(long, value_name = "V", default_value = "current")]
     pub version: String,
 

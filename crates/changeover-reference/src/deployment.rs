@@ -86,11 +86,12 @@ impl Deployment {
         self.set(&mut inner, State::ReadyToPromote);
     }
 
+    /// A process that leads from its start is so before it answers SQL; one that is promoted in place, when it does.
     pub(crate) fn set_is_leader(&self) {
         let mut inner = self.lock();
         debug_assert!(matches!(
             inner.state,
-            State::Initializing | State::Promoting
+            State::Initializing | State::Promoting | State::IsLeader
         ));
         self.set(&mut inner, State::IsLeader);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rusqlite::InterruptHandle;
 
@@ -42,43 +42,81 @@ impl CancelSlot {
     }
 }
 
+/// What the process was when something began. It can become the leader meanwhile, but never the other way round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    ReadOnly,
+    Leading,
+}
+
+struct Leading {
+    leader: Leader,
+    acknowledgements: Option<AckLog>,
+}
+
 /// The database as a session sees it.
 pub(crate) struct Engine {
     pub(crate) copy: Arc<PrivateCopy>,
-    /// `None` in read-only mode.
-    pub(crate) leader: Option<Leader>,
-    pub(crate) acknowledgements: Option<AckLog>,
+    /// Empty in read-only mode.
+    leading: OnceLock<Leading>,
     next_process: AtomicI32,
     sessions: Mutex<HashMap<i32, (i32, Arc<CancelSlot>)>>,
 }
 
 impl Engine {
-    pub(crate) fn new(
-        copy: Arc<PrivateCopy>,
-        leader: Option<Leader>,
-        acknowledgements: Option<AckLog>,
-    ) -> Self {
+    /// A database in read-only mode.
+    pub(crate) fn new(copy: Arc<PrivateCopy>) -> Self {
         Self {
             copy,
-            leader,
-            acknowledgements,
+            leading: OnceLock::new(),
             next_process: AtomicI32::new(1),
             sessions: Mutex::default(),
         }
     }
 
-    /// Confirms that what was read is not stale; nothing to confirm in read-only mode, where nobody relies on it.
-    pub(crate) fn confirm(&self) -> Result<(), SqlError> {
-        self.leader.as_ref().map_or(Ok(()), Leader::confirm)
+    /// From now on this is the leader. Called once, when the copy holds everything up to the log's end.
+    pub(crate) fn lead(&self, leader: Leader, acknowledgements: Option<AckLog>) -> &Leader {
+        &self
+            .leading
+            .get_or_init(|| Leading {
+                leader,
+                acknowledgements,
+            })
+            .leader
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        match self.leading.get() {
+            None => Mode::ReadOnly,
+            Some(_) => Mode::Leading,
+        }
+    }
+
+    /// The leader, for work that began in this mode; `None` if that was read-only, and still is.
+    ///
+    /// # Errors
+    /// A conflict if this process was promoted meanwhile: what was read before may be older than the fence's log end,
+    /// and a leader must not tell it.
+    pub(crate) fn leader(&self, began: Mode) -> Result<Option<&Leader>, SqlError> {
+        match (self.leading.get(), began) {
+            (None, _) => Ok(None),
+            (Some(leading), Mode::Leading) => Ok(Some(&leading.leader)),
+            (Some(_), Mode::ReadOnly) => Err(SqlError::conflict(
+                "could not serialize access: the transaction began in read-only mode, which this process has left",
+            )),
+        }
+    }
+
+    /// Confirms that what was read, from this mode on, is not stale; nothing to confirm in read-only mode, where nobody
+    /// relies on it.
+    pub(crate) fn confirm(&self, began: Mode) -> Result<(), SqlError> {
+        self.leader(began)?.map_or(Ok(()), Leader::confirm)
     }
 
     /// Notes that an answer has just been handed to the socket.
     pub(crate) fn acknowledge(&self, what: Acknowledged) {
-        if let Some(log) = self
-            .acknowledgements
-            .as_ref()
-            .filter(|_| self.leader.is_some())
-        {
+        let leading = self.leading.get();
+        if let Some(log) = leading.and_then(|leading| leading.acknowledgements.as_ref()) {
             log.note(what, monotonic());
         }
     }

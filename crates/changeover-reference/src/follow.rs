@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::copy::apply::Applier;
 use crate::copy::{CopyConnection, CopyError, PrivateCopy};
 use crate::deployment::{Deployment, State};
-use crate::store::{MetadataStore, Record, Role, StoreError, Token};
+use crate::store::{Fence, MetadataStore, Record, Role, StoreError, Token};
 use crate::{exit, log};
 
 /// Records applied as one transaction of the private copy.
@@ -17,9 +17,6 @@ const READY_LAG: u64 = 16;
 
 /// How often a follower that has everything looks for more.
 const POLL: Duration = Duration::from_millis(3);
-
-/// How long a promoted process waits for its answer to be sent.
-const ANSWER: Duration = Duration::from_millis(20);
 
 /// Why hydration ended.
 #[derive(Debug, thiserror::Error)]
@@ -164,8 +161,10 @@ impl Hydration {
         }
     }
 
-    /// Applies everything up to `upper`, as the leader with this token, as long as it leads.
+    /// Applies everything up to `upper`, as the leader with this token, as long as it leads; as fast as it can, as
+    /// clients wait.
     pub(crate) fn complete(&mut self, token: Token, upper: u64) -> Result<(), HydrateError> {
+        self.allowance = None;
         while self.applied < upper {
             let fence = self.store.fence()?;
             if fence.token != token {
@@ -177,7 +176,7 @@ impl Hydration {
     }
 }
 
-/// Follows the leader of a lower generation until promoted, which ends the process.
+/// Follows the leader of a lower generation until promoted.
 pub(crate) struct Follower {
     pub(crate) hydration: Hydration,
     pub(crate) deployment: Arc<Deployment>,
@@ -189,22 +188,21 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    /// `serve` starts answering SQL; called once, when everything up to the baseline is there.
-    pub(crate) fn run(
-        mut self,
-        serve: impl FnOnce(),
-    ) -> Result<std::convert::Infallible, HydrateError> {
+    /// Follows until it has taken the fence; the fence as it is then. `serve` starts answering SQL, when everything up
+    /// to the baseline is there; a promotion on request may come before that.
+    pub(crate) fn run(mut self, serve: impl Fn()) -> Result<(Hydration, Fence), HydrateError> {
         self.deployment.set_catching_up();
         log::info!(
             "booting in read-only mode; hydrating {} log records",
             self.baseline - self.hydration.applied().min(self.baseline)
         );
-        let mut serve = Some(serve);
         loop {
-            self.obey();
+            if let Some(fence) = self.obey() {
+                return Ok((self.hydration, fence));
+            }
             let upper = self.upper()?;
             let hydrated = self.hydration.applied() >= self.baseline;
-            if hydrated && let Some(serve) = serve.take() {
+            if hydrated && !self.deployment.serving() {
                 serve();
                 log::info!(
                     "hydrated up to log position {}; answering SQL in read-only mode",
@@ -228,7 +226,7 @@ impl Follower {
             {
                 // Looked at again: what counts is how far the leader is now.
                 let lag = self.upper()?.saturating_sub(self.hydration.applied());
-                if lag <= READY_LAG && serve.is_none() {
+                if lag <= READY_LAG && self.deployment.serving() {
                     // Definitions that are in the log by now were changed before this process was ready.
                     self.hydration
                         .read(usize::try_from(lag).unwrap_or(usize::MAX))?
@@ -262,8 +260,8 @@ impl Follower {
         Ok(fence.upper)
     }
 
-    /// Does what clients of the leader API have asked for, and gives up when it is time.
-    fn obey(&mut self) {
+    /// Does what clients of the leader API have asked for, and gives up when it is time. The fence, once it is ours.
+    fn obey(&mut self) -> Option<Fence> {
         match self.deployment.state() {
             State::CatchingUp { skip: true } => {
                 log::info!("catching up was skipped on request; ready to promote");
@@ -273,24 +271,17 @@ impl Follower {
                 log::error!("not caught up within {}s", self.max_wait.as_secs());
                 exit::now(exit::FAILED)
             }
-            State::Promoting => self.promote(),
+            State::Promoting => return Some(self.promote()),
             _ => {}
         }
+        None
     }
 
-    /// Fences out the leader, and restarts as the new one.
-    fn promote(&mut self) -> ! {
+    /// Fences out the leader.
+    fn promote(&mut self) -> Fence {
         match self.hydration.store.promote(self.generation) {
             Ok(Role::FencedOut(fence)) => exit::outlived(fence.token),
-            Ok(Role::Lead(fence) | Role::Follow(fence)) => {
-                log::info!(
-                    "restarting (166): promoted; the fence holds {} from log position {} on",
-                    fence.token,
-                    fence.upper
-                );
-                self.deployment.wait_promote_answered(ANSWER);
-                exit::now(exit::RESTART)
-            }
+            Ok(Role::Lead(fence) | Role::Follow(fence)) => fence,
             Err(error) => exit::store_failed(&error),
         }
     }

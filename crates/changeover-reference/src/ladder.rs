@@ -13,6 +13,12 @@ pub struct Release {
     pub date: Option<&'static str>,
     /// What it changed, in one sentence.
     pub summary: &'static str,
+    /// Why it was withdrawn, if it was. It can be played all the same: there are stores that it wrote.
+    pub withdrawn: Option<&'static str>,
+    /// Whether a promoted process goes on as the leader. If not, it exits with 166 to be restarted as the leader.
+    pub promotes_in_place: bool,
+    /// How many records its migration rewrites at a time, between which commits have their turn.
+    pub(crate) portion: usize,
     /// The mark which every record written by this release carries; larger for later formats.
     pub(crate) mark: u8,
 }
@@ -23,13 +29,26 @@ impl fmt::Display for Release {
     }
 }
 
-static LADDER: [Release; 4] = [
+/// What most releases have in common.
+const USUAL: Release = Release {
+    version: "",
+    format: "",
+    date: None,
+    summary: "",
+    withdrawn: None,
+    promotes_in_place: false,
+    portion: 64,
+    mark: 0,
+};
+
+static LADDER: [Release; 8] = [
     Release {
         version: "v0.1.0",
         format: "json-rows",
         date: Some("2026-01-12"),
         summary: "First release: every row effect is one JSON text in the log.",
         mark: 1,
+        ..USUAL
     },
     Release {
         version: "v0.2.0",
@@ -37,6 +56,7 @@ static LADDER: [Release; 4] = [
         date: Some("2026-03-02"),
         summary: "Row effects are written in a tagged binary encoding instead of JSON.",
         mark: 2,
+        ..USUAL
     },
     Release {
         version: "v0.3.0",
@@ -44,13 +64,52 @@ static LADDER: [Release; 4] = [
         date: Some("2026-05-18"),
         summary: "Every record carries a checksum, and integers are written with variable length.",
         mark: 3,
+        ..USUAL
+    },
+    Release {
+        version: "v0.4.0",
+        format: "batch-log",
+        date: Some("2026-07-06"),
+        summary: "A transaction is one record instead of one per row, and the store lists its DDL in a catalog table.",
+        mark: 4,
+        withdrawn: Some(
+            "its migration rewrites the whole log at once and every write waits for it",
+        ),
+        portion: usize::MAX,
+        ..USUAL
+    },
+    Release {
+        version: "v0.5.0",
+        format: "shared-names",
+        date: Some("2026-07-20"),
+        summary: "A record names each table once; the migration goes in small portions again.",
+        mark: 5,
+        ..USUAL
+    },
+    Release {
+        version: "v0.6.0",
+        format: "delta-keys",
+        date: Some("2026-09-07"),
+        summary: "A key is written as its difference from the key before it.",
+        mark: 6,
+        ..USUAL
+    },
+    Release {
+        version: "v0.7.0",
+        format: "short-values",
+        date: Some("2026-10-26"),
+        summary: "A promotion needs no restart, and small values share a byte with their kind.",
+        mark: 7,
+        promotes_in_place: true,
+        ..USUAL
     },
     Release {
         version: "current",
-        format: "batch-log",
+        format: "row-runs",
         date: None,
-        summary: "A transaction is one record instead of one per row, and the store lists its DDL in a catalog table.",
-        mark: 4,
+        summary: "A promoted process starts afresh again, and similar row effects in a row are written as one run.",
+        mark: 8,
+        ..USUAL
     },
 ];
 
@@ -105,6 +164,21 @@ mod tests {
         for pair in LADDER.windows(2) {
             assert!(pair[0].mark < pair[1].mark);
             assert_ne!(pair[0].format, pair[1].format);
+        }
+    }
+
+    #[test]
+    fn dates_rise_and_both_ways_of_promotion_are_there() {
+        let dates: Vec<_> = LADDER.iter().filter_map(|release| release.date).collect();
+        assert!(dates.is_sorted());
+        assert_eq!(dates.len(), LADDER.len() - 1, "only `current` has none");
+        for in_place in [false, true] {
+            let usable = LADDER.iter().filter(|release| release.withdrawn.is_none());
+            assert!(
+                usable
+                    .skip(1)
+                    .any(|release| release.promotes_in_place == in_place)
+            );
         }
     }
 

@@ -17,6 +17,7 @@ mod ladder;
 mod leader_api;
 mod lock;
 mod log;
+mod migration;
 mod serve;
 mod session;
 mod sql;

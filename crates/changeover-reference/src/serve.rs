@@ -1,5 +1,6 @@
 //! The life of a process: bind, decide by the fence, hydrate, answer.
 
+use std::cell::Cell;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,20 +13,17 @@ use crate::args::ServeArgs;
 use crate::commit::Leader;
 use crate::copy::{DataDirectory, PrivateCopy};
 use crate::deployment::Deployment;
-use crate::engine::Engine;
+use crate::engine::{Engine, Mode};
 use crate::follow::{Follower, HydrateError, Hydration};
 use crate::ladder::{self, Release};
-use crate::store::{Fence, MetadataStore, Migration, Role, StoreAddress, StoreError};
-use crate::{exit, leader_api, log, session};
+use crate::store::{Fence, MetadataStore, Role, StoreAddress};
+use crate::{exit, leader_api, log, migration, session};
 
 /// How often an idle leader looks whether it has been fenced out.
 const POLL: Duration = Duration::from_millis(25);
 
-/// Records rewritten at a time, between which commits have their turn.
-const MIGRATION_CHUNK: usize = 64;
-
-/// How long a migration waits for a store that cannot be reached, before it tries again.
-const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
+/// How long a promoted process waits for its answer to be sent.
+const ANSWER: Duration = Duration::from_millis(20);
 
 /// A session's stack. Only touched pages count; deep expressions are walked on it.
 const STACK: usize = 16 * 1024 * 1024;
@@ -44,7 +42,8 @@ struct Service {
     args: ServeArgs,
     store: StoreAddress,
     deployment: Arc<Deployment>,
-    sql: TcpListener,
+    /// Until connections are accepted from it.
+    sql: Cell<Option<TcpListener>>,
     started: Instant,
     directory: PathBuf,
 }
@@ -91,6 +90,9 @@ fn start(args: ServeArgs) -> Result<Service, StartError> {
         args.deploy_generation,
         release.format
     );
+    if let Some(reason) = release.withdrawn {
+        log::warning!("{release} was withdrawn: {reason}; start a later release");
+    }
     if args.deploy_generation > i64::MAX as u64 {
         return Err(StartError::Arguments(format!(
             "the deploy generation {} is beyond 63 bits",
@@ -129,7 +131,7 @@ fn start(args: ServeArgs) -> Result<Service, StartError> {
         args,
         store,
         deployment,
-        sql,
+        sql: Cell::new(Some(sql)),
         started,
         directory,
     })
@@ -264,6 +266,16 @@ impl Service {
         exit::now(exit::CANNOT_RUN)
     }
 
+    fn hydration(
+        &self,
+        store: Box<dyn MetadataStore>,
+        copy: &Arc<PrivateCopy>,
+        rate: Option<u64>,
+    ) -> Result<Hydration, HydrateError> {
+        let generation = self.args.deploy_generation;
+        Ok(Hydration::new(store, copy, generation, rate)?)
+    }
+
     fn follow(
         self,
         mut store: Box<dyn MetadataStore>,
@@ -271,23 +283,31 @@ impl Service {
         local: Local,
     ) -> Result<std::convert::Infallible, HydrateError> {
         let copy = self.copy(local.data, store.as_mut(), fence.upper)?;
-        let hydration = Hydration::new(
-            store,
-            &copy,
-            self.args.deploy_generation,
-            self.args.hydration_rate,
-        )?;
+        let engine = Arc::new(Engine::new(Arc::clone(&copy)));
         let follower = Follower {
-            hydration,
+            hydration: self.hydration(store, &copy, self.args.hydration_rate)?,
             deployment: Arc::clone(&self.deployment),
             generation: self.args.deploy_generation,
             baseline: fence.upper,
             started: self.started,
             max_wait: Duration::from_secs(self.args.max_wait),
         };
-        let engine = Engine::new(copy, None, None);
-        let (sql, deployment) = (self.sql, self.deployment);
-        follower.run(move || accept(sql, Arc::new(engine), &deployment))
+        let (hydration, fence) = follower.run(|| self.answer(&engine))?;
+        if self.release.promotes_in_place {
+            log::info!(
+                "promoted in place; the fence holds {} from log position {} on",
+                fence.token,
+                fence.upper
+            );
+            return self.take_over(&engine, hydration, fence, local.acknowledgements);
+        }
+        log::info!(
+            "restarting (166): promoted; the fence holds {} from log position {} on",
+            fence.token,
+            fence.upper
+        );
+        self.deployment.wait_promote_answered(ANSWER);
+        exit::now(exit::RESTART)
     }
 
     fn lead(
@@ -302,46 +322,64 @@ impl Service {
             fence.token,
             fence.upper
         );
-        // Nobody but us can append any more, so the log's end is known.
         let copy = self.copy(local.data, store.as_mut(), fence.upper)?;
-        let mut hydration = Hydration::new(store, &copy, self.args.deploy_generation, None)?;
+        let hydration = self.hydration(store, &copy, None)?;
+        let engine = Arc::new(Engine::new(copy));
+        self.take_over(&engine, hydration, fence, local.acknowledgements)
+    }
+
+    /// Leads, with our token in the fence: reads the log to its end, which is known, as nobody but us can append any
+    /// more, and only then answers as the leader.
+    fn take_over(
+        self,
+        engine: &Arc<Engine>,
+        mut hydration: Hydration,
+        fence: Fence,
+        acknowledgements: Option<AckFile>,
+    ) -> Result<std::convert::Infallible, HydrateError> {
         hydration.complete(fence.token, fence.upper)?;
         let store = hydration.into_store();
         let (tidy, when) = sync_channel(1);
         spawn_tidy(self.open_store()?, when);
-        let leader = Leader::new(
-            fence.token,
-            fence.upper,
-            self.open_store()?,
-            store,
-            Arc::clone(&copy),
-            tidy,
+        let leader = engine.lead(
+            Leader::new(
+                fence.token,
+                fence.upper,
+                self.open_store()?,
+                store,
+                Arc::clone(&engine.copy),
+                tidy,
+            ),
+            self.acknowledgements(acknowledgements),
         );
-        let engine = Arc::new(Engine::new(
-            copy,
-            Some(leader),
-            self.acknowledgements(local.acknowledgements),
-        ));
-        let elapsed = self.started.elapsed();
-        accept(self.sql, Arc::clone(&engine), &self.deployment);
+        self.answer(engine);
+        self.deployment.set_is_leader();
         log::info!(
-            "answering SQL at log position {}, {:.1} ms after the start",
-            fence.upper,
-            elapsed.as_secs_f64() * 1000.0
+            "answering SQL as the leader at log position {}",
+            fence.upper
         );
-        let Some(leader) = &engine.leader else {
-            unreachable!("just made")
-        };
         // On a thread of its own: it waits for its turn to write, which must not keep us from looking at the fence.
-        let migration = Arc::clone(&engine);
-        let started = std::thread::Builder::new()
+        let (migrating, portion) = (Arc::clone(engine), self.release.portion);
+        let work = move || {
+            if let Ok(Some(leader)) = migrating.leader(Mode::Leading) {
+                migration::run(leader, portion);
+            }
+        };
+        if let Err(error) = std::thread::Builder::new()
             .name("migrate".to_owned())
-            .spawn(move || migration.leader.as_ref().map(migrate));
-        if let Err(error) = started {
+            .spawn(work)
+        {
             log::error!("cannot start the thread that migrates the store: {error}");
             exit::now(exit::FAILED)
         }
         watch(leader)
+    }
+
+    /// Answers SQL from now on, if it does not yet.
+    fn answer(&self, engine: &Arc<Engine>) {
+        if let Some(listener) = self.sql.take() {
+            accept(listener, Arc::clone(engine), &self.deployment);
+        }
     }
 }
 
@@ -408,46 +446,5 @@ fn spawn_tidy(mut store: Box<dyn MetadataStore>, when: Receiver<()>) {
         .spawn(work)
     {
         log::warning!("cannot start the thread that tidies the store: {error}");
-    }
-}
-
-/// Rewrites records of older releases in ours. SQL is answered meanwhile: each record says which format it has, so
-/// nothing waits for the end, and a process that dies here leaves a store that the next one reads and goes on with.
-fn migrate(leader: &Leader) {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .and_then(|value| value.parse::<usize>().ok())
-    };
-    // For tests only: small steps, and a place to be killed at.
-    let chunk = number("CHANGEOVER_TEST_MIGRATION_CHUNK").unwrap_or(MIGRATION_CHUNK);
-    let hold = number("CHANGEOVER_TEST_MIGRATION_HOLD_AFTER");
-    let started = Instant::now();
-    for steps in 1.. {
-        match leader.migrate(chunk) {
-            Ok(Migration::Done) => {
-                if steps > 1 {
-                    log::info!(
-                        "migrated the store in {:.1} ms",
-                        started.elapsed().as_secs_f64() * 1000.0
-                    );
-                }
-                return;
-            }
-            Ok(Migration::At { position, until }) => {
-                if hold == Some(steps) {
-                    log::info!("migration held at {position} of {until}");
-                    return;
-                }
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            Ok(Migration::Fenced(newer)) => exit::fenced(leader.token(), newer),
-            // Nothing was written, and nobody waits for it.
-            Err(error @ StoreError::Unreachable { .. }) => {
-                log::warning!("{error}; the migration goes on later");
-                std::thread::sleep(MIGRATION_PAUSE);
-            }
-            Err(error) => exit::store_failed(&error),
-        }
     }
 }

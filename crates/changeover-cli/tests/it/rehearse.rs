@@ -294,7 +294,7 @@ fn rehearses_nothing_on_a_store_that_is_newer_or_damaged() {
         "this is no database at all, but it is long enough to look like a file",
     )
     .unwrap();
-    for (store, why) in [(&newer, "batch-log"), (&damaged, "not")] {
+    for (store, why) in [(&newer, "row-runs"), (&damaged, "not")] {
         let store = format!("sqlite:{}", store.display());
         let mut run =
             Rehearsal::start(&["--versions", "v0.1.0,v0.2.0", "--metadata-store", &store]);

@@ -11,6 +11,7 @@ use super::wire::ENOUGH;
 use super::{ExecuteError, Session, WRITE_IDLE};
 use crate::acklog::Acknowledged;
 use crate::copy::{CopyConnection, schema};
+use crate::engine::Mode;
 use crate::sql::infer::{self, Output};
 use crate::sql::types::{PgType, put_field};
 use crate::sql::{Kind, Plan, SqlError};
@@ -126,9 +127,9 @@ impl Session {
                 self.transaction.read(&self.engine)?;
                 let rows = self.rows(plan, parameters, wanted);
                 // Also an error tells of what was read.
-                self.engine.confirm()?;
+                self.engine.confirm(self.mode)?;
                 let rows = rows?;
-                if plan.touches_data {
+                if plan.touches_data && self.mode == Mode::Leading {
                     self.acknowledged.get_or_insert(Acknowledged::Read);
                 }
                 self.complete(format!("SELECT {rows}"));
@@ -136,8 +137,7 @@ impl Session {
             Kind::Write => {
                 let leader = self
                     .engine
-                    .leader
-                    .as_ref()
+                    .leader(self.mode)?
                     .ok_or_else(SqlError::read_only)?;
                 let connection = self.transaction.write(leader)?;
                 let before = connection.recorder().effects.len();
@@ -148,7 +148,7 @@ impl Session {
                     connection.recorder().effects.truncate(before);
                 }
                 if rows.is_err() || self.transaction.explicit {
-                    self.engine.confirm()?;
+                    self.engine.confirm(self.mode)?;
                 }
                 let rows = rows?;
                 let tag = match plan.tag {
@@ -161,8 +161,7 @@ impl Session {
             Kind::Ddl(steps) => {
                 let leader = self
                     .engine
-                    .leader
-                    .as_ref()
+                    .leader(self.mode)?
                     .ok_or_else(SqlError::read_only)?;
                 let connection = self.transaction.write(leader)?;
                 let mut skipped = Vec::new();
@@ -190,7 +189,7 @@ impl Session {
                 let done = work();
                 // In a block the answer leaves before anything is appended.
                 if done.is_err() || self.transaction.explicit {
-                    self.engine.confirm()?;
+                    self.engine.confirm(self.mode)?;
                 }
                 done?;
                 for condition in skipped {
@@ -209,7 +208,7 @@ impl Session {
             Kind::Explain => {
                 self.transaction.read(&self.engine)?;
                 let rows = self.explain(plan, wanted);
-                self.engine.confirm()?;
+                self.engine.confirm(self.mode)?;
                 let rows = rows?;
                 self.complete(format!("EXPLAIN {rows}"));
             }
@@ -240,7 +239,7 @@ impl Session {
             return Err(SqlError::aborted());
         }
         let writes = matches!(plan.kind, Kind::Write | Kind::Ddl(_));
-        if self.engine.leader.is_none()
+        if self.engine.mode() == Mode::ReadOnly
             && (writes || matches!(plan.kind, Kind::Unsupported(_) | Kind::Discard))
         {
             return Err(match &plan.kind {
@@ -302,7 +301,7 @@ impl Session {
                 })?;
                 if wanted.stream && self.wire.out.len() > ENOUGH {
                     if !confirmed {
-                        self.engine.confirm()?;
+                        self.engine.confirm(self.mode)?;
                         confirmed = true;
                     }
                     self.wire.flush(writing.then_some(WRITE_IDLE))?;
@@ -389,11 +388,11 @@ impl Session {
                     .read(&self.engine)?
                     .applied()
                     .map_err(SqlError::from)?;
-                self.engine.confirm()?;
+                self.engine.confirm(self.mode)?;
                 position.to_string()
             }
             "transaction_read_only"
-                if self.transaction.read_only || self.engine.leader.is_none() =>
+                if self.transaction.read_only || self.engine.mode() == Mode::ReadOnly =>
             {
                 "on".to_owned()
             }

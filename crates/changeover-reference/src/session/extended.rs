@@ -15,6 +15,7 @@ use rusqlite::types::Value as Sql;
 use super::execute::{self, Wanted};
 use super::{ExecuteError, Session};
 use crate::copy::CopyConnection;
+use crate::engine::Mode;
 use crate::sql::{Kind, Plan, SqlError, infer, types};
 
 /// A statement that was parsed and waits to be bound.
@@ -30,6 +31,8 @@ pub(super) struct Portal {
     prepared: Arc<Prepared>,
     parameters: Vec<Sql>,
     formats: Vec<i16>,
+    /// What the process was when the portal's rows were read.
+    mode: Mode,
     /// What is left to hand out when the client takes rows in portions: messages, the last one the command tag.
     rest: Option<VecDeque<Bytes>>,
 }
@@ -89,6 +92,7 @@ impl Session {
                     prepared,
                     parameters,
                     formats: bind.result_column_format_codes,
+                    mode: self.mode,
                     rest: None,
                 };
                 self.portals
@@ -101,7 +105,7 @@ impl Session {
                     let prepared = self.prepared(&name)?;
                     if !prepared.parameters.is_empty() {
                         // Their types were told from tables.
-                        self.engine.confirm()?;
+                        self.engine.confirm(self.mode)?;
                     }
                     self.wire
                         .put(&ParameterDescription::new(prepared.parameters.clone()));
@@ -195,7 +199,7 @@ impl Session {
         // A statement that read-only mode will refuse may still be described.
         let outputs = execute::outputs(connection, plan);
         // Definitions are data too, and so is the lack of them.
-        self.engine.confirm()?;
+        self.engine.confirm(self.mode)?;
         let outputs = outputs?;
         self.wire
             .put(&execute::description(&outputs, |n| format_of(formats, n)));
@@ -230,8 +234,11 @@ impl Session {
             let result = self.execute(plan, &portal.parameters, &wanted);
             let all = std::mem::replace(&mut self.wire.out, before);
             result?;
+            portal.mode = self.mode;
             portal.rest = Some(messages(all));
         }
+        // Not a leader's to tell if they were read before it led.
+        self.engine.leader(portal.mode)?;
         let rest = portal.rest.get_or_insert_default();
         let mut given = 0;
         while let Some(message) = rest.front() {

@@ -23,12 +23,12 @@ use pgwire::messages::startup::{
 
 use crate::acklog::Acknowledged;
 use crate::copy::functions;
-use crate::engine::{CancelSlot, Engine};
+use crate::engine::{CancelSlot, Engine, Mode};
 use crate::sql::{self, Plan, SqlError};
 use execute::Wanted;
 use extended::{Portal, Prepared};
 use settings::Settings;
-use transaction::Transaction;
+use transaction::{Transaction, Work};
 pub(crate) use wire::is_decoding;
 use wire::{Incoming, Wire};
 
@@ -68,6 +68,8 @@ struct Session {
     engine: Arc<Engine>,
     wire: Wire,
     transaction: Transaction,
+    /// What the process was when the transaction's snapshot was taken, or, without one, when the message came.
+    mode: Mode,
     settings: Settings,
     statements: HashMap<String, Arc<Prepared>>,
     portals: HashMap<String, Portal>,
@@ -88,6 +90,7 @@ pub(crate) fn serve(engine: &Arc<Engine>, stream: TcpStream) {
         engine: Arc::clone(engine),
         wire,
         transaction: Transaction::new(),
+        mode: engine.mode(),
         settings: Settings::new(),
         statements: HashMap::new(),
         portals: HashMap::new(),
@@ -193,6 +196,9 @@ impl Session {
     }
 
     fn handle(&mut self, message: Frontend) -> io::Result<Next> {
+        if matches!(self.transaction.work, Work::Nothing) {
+            self.mode = self.engine.mode();
+        }
         match message {
             Frontend::Terminate(_) => return Ok(Next::End),
             Frontend::Query(query) => {

@@ -4,7 +4,7 @@ use rusqlite::Result;
 
 use crate::commit::{Leader, WriteTransaction};
 use crate::copy::{CopyConnection, Pooled};
-use crate::engine::Engine;
+use crate::engine::{Engine, Mode};
 use crate::sql::SqlError;
 
 /// What a transaction has needed so far. Nothing is taken before it is needed: an idle `BEGIN` holds nothing.
@@ -82,13 +82,16 @@ impl Transaction {
 
     /// Ends it. Whether something was written.
     pub(super) fn commit(self, engine: &Engine) -> Result<bool, SqlError> {
-        match (self.work, &engine.leader) {
-            (Work::Write(transaction), Some(leader)) => leader.commit(*transaction),
-            (Work::Read(connection), _) => {
+        match self.work {
+            Work::Write(transaction) => match engine.leader(Mode::Leading)? {
+                Some(leader) => leader.commit(*transaction),
+                None => Err(SqlError::read_only()),
+            },
+            Work::Read(connection) => {
                 connection.run("COMMIT")?;
                 Ok(false)
             }
-            _ => Ok(false),
+            Work::Nothing => Ok(false),
         }
     }
 

@@ -136,7 +136,7 @@ fn stores_in_sqlite() {
     check(
         world.instance("d", "current", 0).run_to_end(),
         1,
-        &["`from-the-future`", "`batch-log`"],
+        &["`from-the-future`", "`row-runs`"],
     );
     store
         .execute_batch("UPDATE meta SET value = 'checked-rows' WHERE key = 'format'")

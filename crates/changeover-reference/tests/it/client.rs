@@ -121,4 +121,13 @@ impl Sql {
     pub(crate) fn prepare(&self, sql: &str) -> Result<tokio_postgres::Statement, Error> {
         self.runtime.block_on(self.client.prepare(sql))
     }
+
+    pub(crate) fn execute_prepared(
+        &self,
+        statement: &tokio_postgres::Statement,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, Error> {
+        self.runtime
+            .block_on(self.client.execute(statement, parameters))
+    }
 }

@@ -180,6 +180,11 @@ impl Instance {
         std::fs::read_to_string(self.setup.file("log")).unwrap_or_default()
     }
 
+    /// The release that it plays.
+    pub(crate) fn release(&self) -> &'static changeover_reference::Release {
+        changeover_reference::find(&self.setup.version).expect("a known release")
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.setup.file("data")
     }

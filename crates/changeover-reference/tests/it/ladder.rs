@@ -2,28 +2,23 @@
 
 use std::collections::BTreeSet;
 
+use changeover_reference::Release;
+
 use crate::client::Sql;
 use crate::upgrade::promote;
 use crate::world::{World, on_both_stores};
 
 on_both_stores!(
-    v0_1_0_to_v0_2_0,
-    v0_2_0_to_v0_3_0,
-    v0_3_0_to_current,
-    v0_1_0_to_current,
+    neighbouring_releases_differ_and_the_newer_migrates,
+    a_migration_can_skip_all_releases_between,
     the_whole_ladder_with_two_slots,
+    only_the_withdrawn_release_migrates_all_at_once,
 );
 
-fn climb(world: &World, from: &str, to: &str) {
-    let releases = changeover_reference::releases();
-    let format = |version: &str| {
-        releases
-            .iter()
-            .find(|release| release.version == version)
-            .expect("known")
-            .format
-    };
-    let mut old = world.leader("old", from, 0);
+/// From one release to a newer one: the newer follows the older's store without touching it, is promoted, is killed
+/// half-way through its migration and completes it; what is stored then are other bytes, which the older refuses.
+fn climb(world: &World, from: &Release, to: &Release) {
+    let mut old = world.leader("old", from.version, 0);
     let sql = Sql::connect(&old);
     sql.ok(
         "CREATE TABLE t (n int8 PRIMARY KEY, x bytea, d float8, s text); CREATE INDEX i ON t (s)",
@@ -45,7 +40,7 @@ fn climb(world: &World, from: &str, to: &str) {
     let bytes = world.log();
 
     let held = world
-        .instance("new", to, 1)
+        .instance("new", to.version, 1)
         .env("CHANGEOVER_TEST_MIGRATION_CHUNK", "7")
         .env("CHANGEOVER_TEST_MIGRATION_HOLD_AFTER", "2");
     let mut new = held.start();
@@ -66,7 +61,7 @@ fn climb(world: &World, from: &str, to: &str) {
     Sql::connect(&new).ok("INSERT INTO t VALUES (1000, NULL, NULL, NULL)");
     new.kill();
 
-    let mut again = world.instance("again", to, 1).start();
+    let mut again = world.instance("again", to.version, 1).start();
     again.wait_ready();
     again.wait_log("migrated the store");
     let sql = Sql::connect(&again);
@@ -87,7 +82,7 @@ fn climb(world: &World, from: &str, to: &str) {
     assert_eq!(again.wait_exit(), 143);
 
     // From nothing but the migrated log.
-    let mut fresh = world.instance("fresh", to, 1).start();
+    let mut fresh = world.instance("fresh", to.version, 1).start();
     fresh.wait_ready();
     assert_eq!(
         Sql::connect(&fresh).rows("SELECT * FROM t WHERE n < 1000 ORDER BY n"),
@@ -95,32 +90,34 @@ fn climb(world: &World, from: &str, to: &str) {
     );
     fresh.kill();
 
-    let (code, log) = world.instance("late", from, 0).run_to_end();
+    let (code, log) = world.instance("late", from.version, 0).run_to_end();
     assert_eq!(code, 0, "a fenced generation is fenced first of all: {log}");
     for generation in [1, 2] {
-        let (code, log) = world.instance("refused", from, generation).run_to_end();
+        let (code, log) = world
+            .instance("refused", from.version, generation)
+            .run_to_end();
         assert_eq!(code, 1, "{log}");
         assert!(
-            log.contains(format(from)) && log.contains(format(to)),
+            log.contains(from.format) && log.contains(to.format),
             "both formats are named: {log}"
         );
     }
 }
 
-fn v0_1_0_to_v0_2_0(world: World) {
-    climb(&world, "v0.1.0", "v0.2.0");
+fn neighbouring_releases_differ_and_the_newer_migrates(world: World) {
+    let steps = changeover_reference::releases().windows(2);
+    std::thread::scope(|scope| {
+        for pair in steps {
+            let world = world.another();
+            scope.spawn(move || climb(&world, &pair[0], &pair[1]));
+        }
+    });
 }
 
-fn v0_2_0_to_v0_3_0(world: World) {
-    climb(&world, "v0.2.0", "v0.3.0");
-}
-
-fn v0_3_0_to_current(world: World) {
-    climb(&world, "v0.3.0", "current");
-}
-
-fn v0_1_0_to_current(world: World) {
-    climb(&world, "v0.1.0", "current");
+fn a_migration_can_skip_all_releases_between(world: World) {
+    if let [first, .., last] = changeover_reference::releases() {
+        climb(&world, first, last);
+    }
 }
 
 fn the_whole_ladder_with_two_slots(world: World) {
@@ -142,9 +139,32 @@ fn the_whole_ladder_with_two_slots(world: World) {
         assert_eq!(sql.value("SELECT changeover_version()"), release.version);
         assert_eq!(sql.int("SELECT count(*) FROM t"), generation as i64);
     }
-    // Only the last format lists its DDL apart, also what older releases wrote.
+    // Newer formats list their DDL apart, also what older releases wrote.
     leader.wait_log("migrated the store");
     let listed = world.catalog();
     assert_eq!(listed.len(), 1, "{listed:?}");
     assert!(listed[0].starts_with("CREATE TABLE \"t\""), "{listed:?}");
+}
+
+/// The defect that v0.4.0 was withdrawn for, and that no other release has.
+fn only_the_withdrawn_release_migrates_all_at_once(world: World) {
+    for pair in changeover_reference::releases().windows(2) {
+        let world = world.another();
+        let mut old = world.leader("old", pair[0].version, 0);
+        let sql = Sql::connect(&old);
+        sql.ok("CREATE TABLE t (a int8)");
+        for n in 0..130 {
+            sql.ok(&format!("INSERT INTO t VALUES ({n})"));
+        }
+        let mut new = world.instance("new", pair[1].version, 1).start();
+        promote(&mut new);
+        assert_eq!(old.wait_exit(), 0);
+        let portions = match pair[1].withdrawn {
+            Some(_) => "portions: 1",
+            None => "portions: 3",
+        };
+        new.wait_log(portions);
+        let warned = new.log().contains("was withdrawn");
+        assert_eq!(warned, pair[1].withdrawn.is_some(), "{}", new.log());
+    }
 }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod client;
 mod durability;
+mod in_place;
 mod instance;
 mod ladder;
 mod leader_api;

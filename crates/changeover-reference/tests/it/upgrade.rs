@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::sys::signal::Signal;
 
 use crate::client::Sql;
+use crate::in_place;
 use crate::instance::{DEADLINE, Instance, wait_for};
 use crate::world::{World, on_both_stores};
 
@@ -27,21 +28,24 @@ on_both_stores!(
     a_leader_whose_migration_waits_notices_that_it_is_fenced,
 );
 
-/// Promotes a ready instance as a supervisor would, until it answers SQL.
+/// Promotes a ready instance as a supervisor would, until it answers SQL as the leader.
 pub(crate) fn promote(instance: &mut Instance) {
     instance.wait_status("ReadyToPromote");
     assert_eq!(
         instance.promote(),
         (200, r#"{"result":"Success"}"#.to_owned())
     );
-    assert_eq!(
-        instance.wait_exit(),
-        166,
-        "a promoted process asks to be restarted"
-    );
-    instance.restart();
+    if !instance.release().promotes_in_place {
+        assert_eq!(
+            instance.wait_exit(),
+            166,
+            "a promoted process asks to be restarted"
+        );
+        instance.restart();
+    }
     instance.wait_status("IsLeader");
     instance.wait_ready();
+    assert!(instance.is_running());
 }
 
 fn a_promotion_keeps_every_acknowledged_write(world: World) {
@@ -257,9 +261,9 @@ fn a_generation_slower_than_the_leader_is_never_ready(world: World) {
 }
 
 /// What a client sends before it asks anything.
-const STARTUP: &[u8] = b"\x00\x00\x00\x13\x00\x03\x00\x00user\x00test\x00\x00";
+pub(crate) const STARTUP: &[u8] = b"\x00\x00\x00\x13\x00\x03\x00\x00user\x00test\x00\x00";
 
-fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut message = vec![kind];
     message.extend(((body.len() + 4) as u32).to_be_bytes());
     message.extend(body);
@@ -267,10 +271,11 @@ fn message(kind: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// Reads up to the end of an answer.
-fn read_answer(stream: &mut TcpStream) -> Vec<u8> {
+pub(crate) fn read_answer(stream: &mut TcpStream) -> Vec<u8> {
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     let mut answer = Vec::new();
-    while !answer.ends_with(b"Z\x00\x00\x00\x05I") && !answer.ends_with(b"Z\x00\x00\x00\x05T") {
+    let ready = |answer: &[u8], state: u8| answer.ends_with(&[b'Z', 0, 0, 0, 5, state]);
+    while !b"ITE".iter().any(|state| ready(&answer, *state)) {
         let mut part = [0; 1024];
         let count = stream.read(&mut part).expect("an answer");
         assert!(count > 0, "closed after {answer:?}");
@@ -303,10 +308,15 @@ fn a_leader_that_was_stopped_answers_nothing_after_its_successor(world: World) {
         describe,
         describe_error,
     ];
-    let mut old = world.leader("0", "current", 0);
+    let in_place = in_place::release();
+    let mut old = world.leader("0", in_place, 0);
     Sql::connect(&old).ok("CREATE TABLE t (n int8)");
-    for round in 1..=4 {
-        let mut new = world.instance(&round.to_string(), "current", round).start();
+    // One that led from its start, two that were promoted in place, two that were restarted.
+    for (release, round) in [in_place, in_place, "current", "current", "current"]
+        .into_iter()
+        .zip(1..)
+    {
+        let mut new = world.instance(&round.to_string(), release, round).start();
         new.wait_status("ReadyToPromote");
         let mut clients: Vec<TcpStream> = questions
             .iter()
@@ -358,6 +368,12 @@ fn a_leader_that_was_stopped_answers_nothing_after_its_successor(world: World) {
 }
 
 fn skipping_the_catch_up_makes_ready_at_once_and_loses_nothing(world: World) {
+    for release in ["v0.2.0", in_place::release()] {
+        skip_the_catch_up(&world.another(), release);
+    }
+}
+
+fn skip_the_catch_up(world: &World, release: &str) {
     let old = world.leader("old", "v0.1.0", 0);
     let writer = Sql::connect(&old);
     writer.ok("CREATE TABLE t (a int)");
@@ -365,7 +381,7 @@ fn skipping_the_catch_up_makes_ready_at_once_and_loses_nothing(world: World) {
         writer.ok(&format!("INSERT INTO t VALUES ({n})"));
     }
     let mut new = world
-        .instance("new", "v0.2.0", 1)
+        .instance("new", release, 1)
         .arg("--hydration-rate", "1")
         .start();
     wait_for("catching up", || {

@@ -39,7 +39,7 @@ enum Kind {
     Sqlite,
     /// In a schema of its own; the server stays as long as we do.
     Postgres {
-        _server: Arc<Server>,
+        server: Arc<Server>,
         address: String,
     },
 }
@@ -57,10 +57,15 @@ impl World {
     /// A store on this server.
     pub(crate) fn on(server: Arc<Server>) -> Self {
         let address = server.fresh();
-        Self::of(Kind::Postgres {
-            _server: server,
-            address,
-        })
+        Self::of(Kind::Postgres { server, address })
+    }
+
+    /// A fresh store of the same kind, and everything around it.
+    pub(crate) fn another(&self) -> Self {
+        match &self.kind {
+            Kind::Sqlite => Self::sqlite(),
+            Kind::Postgres { server, .. } => Self::on(Arc::clone(server)),
+        }
     }
 
     fn of(kind: Kind) -> Self {

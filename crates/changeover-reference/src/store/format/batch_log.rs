@@ -1,4 +1,4 @@
-//! `batch-log`, of the current version: all effects of a transaction in one part, with one checksum.
+//! `batch-log`, of v0.4.0: all effects of a transaction in one part, with one checksum.
 
 use super::super::Effect;
 use super::bytes::{put_varint, seal, unseal};
@@ -19,9 +19,7 @@ pub(super) fn encode(effects: &[Effect]) -> Vec<u8> {
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Vec<Effect>, String> {
     let mut reader = unseal(bytes)?;
-    if reader.byte()? != BATCH {
-        return Err("a record that is no batch".to_owned());
-    }
+    reader.start(BATCH)?;
     let count = reader.varint()?;
     let mut effects = Vec::new();
     for _ in 0..count {

@@ -59,10 +59,25 @@ impl<'a> Reader<'a> {
         usize::try_from(self.varint()?).map_err(|_| "a length beyond memory".to_owned())
     }
 
+    /// A text after its length.
+    pub(super) fn string(&mut self) -> Result<String, String> {
+        let length = self.length()?;
+        self.text(length)
+    }
+
     /// A signed integer whose small magnitudes are short.
     pub(super) fn zigzag(&mut self) -> Result<i64, String> {
-        let raw = self.varint()?;
-        Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
+        self.varint().map(unfold)
+    }
+
+    /// The byte that records of a format start with.
+    pub(super) fn start(&mut self, wanted: u8) -> Result<(), String> {
+        match self.byte()? {
+            found if found == wanted => Ok(()),
+            found => Err(format!(
+                "a record that starts with {found:#04x} instead of {wanted:#04x}"
+            )),
+        }
     }
 
     pub(super) fn end(&self) -> Result<(), String> {
@@ -82,8 +97,17 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// Folds a signed integer so that small magnitudes, whatever their sign, are small numbers.
+pub(super) fn fold(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+pub(super) fn unfold(folded: u64) -> i64 {
+    (folded >> 1) as i64 ^ -((folded & 1) as i64)
+}
+
 pub(super) fn put_zigzag(out: &mut Vec<u8>, value: i64) {
-    put_varint(out, ((value << 1) ^ (value >> 63)) as u64);
+    put_varint(out, fold(value));
 }
 
 pub(super) fn put_text(out: &mut Vec<u8>, bytes: &[u8]) {

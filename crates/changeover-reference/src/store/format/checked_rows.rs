@@ -51,8 +51,7 @@ pub(super) fn put_effect(out: &mut Vec<u8>, effect: &Effect) {
 
 pub(super) fn effect(reader: &mut Reader<'_>) -> Result<Effect, String> {
     let tag = reader.byte()?;
-    let length = reader.length()?;
-    let text = reader.text(length)?;
+    let text = reader.string()?;
     match tag {
         0 => Ok(Effect::Insert {
             table: text,
@@ -74,7 +73,7 @@ pub(super) fn effect(reader: &mut Reader<'_>) -> Result<Effect, String> {
     }
 }
 
-fn put_row(out: &mut Vec<u8>, row: &[Value]) {
+pub(super) fn put_row(out: &mut Vec<u8>, row: &[Value]) {
     put_varint(out, row.len() as u64);
     for value in row {
         match value {
@@ -99,7 +98,7 @@ fn put_row(out: &mut Vec<u8>, row: &[Value]) {
     }
 }
 
-fn row(reader: &mut Reader<'_>) -> Result<Vec<Value>, String> {
+pub(super) fn row(reader: &mut Reader<'_>) -> Result<Vec<Value>, String> {
     let count = reader.varint()?;
     let mut row = Vec::new();
     for _ in 0..count {
@@ -107,10 +106,7 @@ fn row(reader: &mut Reader<'_>) -> Result<Vec<Value>, String> {
             0 => Value::Null,
             1 => Value::Int(reader.zigzag()?),
             2 => Value::Real(f64::from_bits(reader.i64()? as u64)),
-            3 => {
-                let length = reader.length()?;
-                Value::Text(reader.text(length)?)
-            }
+            3 => Value::Text(reader.string()?),
             4 => {
                 let length = reader.length()?;
                 Value::Blob(reader.take(length)?.to_vec())

@@ -175,7 +175,7 @@ fn stores_in_postgres() {
         check(setup.run_to_end(), 1, wanted);
     };
     store.ok("UPDATE fence SET format = 'from-the-future'");
-    refused("c", 0, &["`from-the-future`", "`batch-log`"]);
+    refused("c", 0, &["`from-the-future`", "`row-runs`"]);
     store.ok("UPDATE fence SET format = 'checked-rows'");
     store.ok("UPDATE log SET parts[1] = '\\x00112233445566' WHERE position = 2");
     refused("d", 1, &["damaged", "record 2"]);
