@@ -22,20 +22,21 @@ pub(crate) fn run(leader: &Leader, portion: usize) {
     let portion = number("CHANGEOVER_TEST_MIGRATION_CHUNK").unwrap_or(portion);
     let hold = number("CHANGEOVER_TEST_MIGRATION_HOLD_AFTER");
     let started = Instant::now();
-    for steps in 1.. {
+    let mut portions = 0;
+    loop {
         match leader.migrate(portion) {
             Ok(Migration::Done) => {
-                if steps > 1 {
+                if portions > 0 {
                     log::info!(
-                        "migrated the store in {:.1} ms; portions: {}",
-                        started.elapsed().as_secs_f64() * 1000.0,
-                        steps - 1
+                        "migrated the store in {:.1} ms; portions: {portions}",
+                        started.elapsed().as_secs_f64() * 1000.0
                     );
                 }
                 return;
             }
             Ok(Migration::At { position, until }) => {
-                if hold == Some(steps) {
+                portions += 1;
+                if hold == Some(portions) {
                     log::info!("migration held at {position} of {until}");
                     return;
                 }
