@@ -21,7 +21,7 @@ pub(crate) struct Prerequisite {
 }
 
 /// Everything that tests need.
-pub(crate) const PREREQUISITES: [Prerequisite; 3] = [
+pub(crate) const PREREQUISITES: [Prerequisite; 4] = [
     Prerequisite {
         package: "postgresql-client",
         needed_for: "talking to the reference database with psql",
