@@ -21,15 +21,15 @@ pub(crate) struct Prerequisite {
 }
 
 /// Everything that tests need.
-pub(crate) const PREREQUISITES: [Prerequisite; 4] = [
+pub(crate) const PREREQUISITES: [Prerequisite; 3] = [
     Prerequisite {
         package: "postgresql-client",
         needed_for: "talking to the reference database with psql",
         probe: &["psql", "--version"],
     },
     Prerequisite {
-        package: "postgresql",
-        needed_for: "rehearsing a pair of PostgreSQL servers",
+        package: POSTGRESQL,
+        needed_for: "the metadata store in PostgreSQL, and rehearsing a pair of PostgreSQL servers",
         // Debian keeps the server's programs off the path.
         probe: &[
             "sh",
@@ -42,16 +42,6 @@ pub(crate) const PREREQUISITES: [Prerequisite; 4] = [
         needed_for: "talking to the reference database with psycopg",
         // Debian's own interpreter: another one on the path does not see Debian's modules.
         probe: &["/usr/bin/python3", "-c", "import psycopg"],
-    },
-    Prerequisite {
-        package: POSTGRESQL,
-        needed_for: "the metadata store in PostgreSQL",
-        // Tests look in the same places: Debian keeps a server's programs off the path.
-        probe: &[
-            "sh",
-            "-c",
-            "command -v initdb || ls /usr/lib/postgresql/*/bin/initdb",
-        ],
     },
 ];
 

@@ -4,7 +4,7 @@ use crate::args::MetadataStore as Given;
 use crate::error::CliError;
 use changeover_model::plan::Plan;
 use changeover_reference::{PostgresAddress, StoreTrouble, look, remove};
-use changeover_rehearse::metadata_store::MetadataStore;
+use changeover_rehearse::metadata_store::{MetadataStore, Remove};
 use changeover_runtime::postgres::Programs;
 use nix::unistd::{AccessFlags, access};
 use std::collections::BTreeMap;
@@ -90,8 +90,9 @@ impl Store {
                         .map_err(CliError::bad_input)?,
                     false => address,
                 };
-                if own_schema {
-                    record(dir, &address)?;
+                let schema = own_schema.then(|| Schema::new(address.clone(), dir));
+                if let Some(schema) = &schema {
+                    schema.announce()?;
                 }
                 let password = address
                     .password()
@@ -102,37 +103,58 @@ impl Store {
                         .map(|password| ("PGPASSWORD".to_owned(), password))
                         .into_iter()
                         .collect::<BTreeMap<_, _>>(),
-                    remove: own_schema.then(
-                        || -> Box<dyn FnOnce() -> Result<(), String> + Send> {
-                            Box::new(move || {
-                                remove(&address).map_err(|trouble| {
-                                    format!("schema {} ({trouble})", address.schema())
-                                })
-                            })
-                        },
-                    ),
+                    remove: schema
+                        .map(|schema| -> Remove { Box::new(move || schema.remove().map(drop)) }),
                 }
             }
         })
     }
 }
 
-/// The file in a run's directory that says which schema goes with the run. `work` goes at its end, too.
-fn record_in(dir: &Path) -> PathBuf {
-    dir.join("work").join("metadata-store")
+/// Which schema on somebody's server goes with a run, as long as it is there.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    address: PostgresAddress,
+    /// The file in the run's directory that says so: without a password, as everywhere.
+    record: PathBuf,
 }
 
-fn record(dir: &Path, address: &PostgresAddress) -> Result<(), CliError> {
-    let file = record_in(dir);
-    fs::create_dir_all(dir.join("work"))
-        // Without the password, as everywhere.
-        .and_then(|()| fs::write(&file, address.to_string()))
-        .map_err(|e| CliError::bad_input(format!("cannot write {}: {e}", file.display())))
-}
+impl Schema {
+    fn new(address: PostgresAddress, dir: &Path) -> Self {
+        Schema {
+            address,
+            record: dir.join("metadata-store"),
+        }
+    }
 
-/// The schema that a killed run left on somebody's server, if it had one.
-pub(crate) fn left_by(dir: &Path) -> Option<PostgresAddress> {
-    fs::read_to_string(record_in(dir)).ok()?.parse().ok()
+    /// The one that this run has not removed, if any.
+    pub(crate) fn left_by(dir: &Path) -> Option<Self> {
+        let address = fs::read_to_string(dir.join("metadata-store")).ok()?;
+        Some(Schema::new(address.parse().ok()?, dir))
+    }
+
+    fn announce(&self) -> Result<(), CliError> {
+        let file = &self.record;
+        fs::write(file, self.address.to_string())
+            .map_err(|e| CliError::bad_input(format!("cannot write {}: {e}", file.display())))
+    }
+
+    /// Removes it, and the record of it.
+    ///
+    /// # Errors
+    ///
+    /// When it is still there; so is the record then.
+    pub(crate) fn remove(&self) -> Result<String, String> {
+        let name = self.address.schema();
+        remove(&self.address).map_err(|trouble| {
+            format!(
+                "schema {name} ({trouble}); when its server lets you in, with PGPASSWORD if it wants one, run changeover cleanup with this run's directory"
+            )
+        })?;
+        // Nothing is left that it could be about.
+        let _ = fs::remove_file(&self.record);
+        Ok(format!("schema {name} ({})", self.address.server()))
+    }
 }
 
 /// A schema that no other run has: runs are named by their second and six random digits.

@@ -80,6 +80,7 @@ impl OpenStore {
                 event(recorder, EventKind::MetadataStoreIntent);
                 let server = Server::start(&programs, runtime, directory, log).await?;
                 let addr = server.addr();
+                let password = server.password().to_owned();
                 self.server = Some(server);
                 event(
                     recorder,
@@ -88,9 +89,9 @@ impl OpenStore {
                     },
                 );
                 Ok(Found {
-                    // Nobody but us knows the port, and nothing leaves this machine.
+                    // Nothing leaves this machine.
                     address: format!("postgres://changeover@{addr}/postgres?sslmode=disable"),
-                    env: BTreeMap::new(),
+                    env: BTreeMap::from([("PGPASSWORD".to_owned(), password)]),
                 })
             }
         }

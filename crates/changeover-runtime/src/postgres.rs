@@ -4,11 +4,13 @@ use crate::{Instance, InstanceSpec, Runtime, RuntimeError};
 use changeover_model::event::ProcessEnd;
 use nix::unistd::{Uid, User};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 /// Where Debian keeps the programs of a server, a directory for each major version.
@@ -25,6 +27,9 @@ const LOG_LINES: usize = 3;
 
 /// How directories of servers are called that lie among the temporary files.
 const ELSEWHERE: &str = "changeover-postgres-";
+
+/// The file with the password, beside the server's data.
+const PASSWORD: &str = "password";
 
 /// PostgreSQL refuses to run as root; these users are asked to do it, in this order.
 const USERS: [&str; 2] = ["postgres", "nobody"];
@@ -85,6 +90,7 @@ impl Programs {
 pub struct Server {
     instance: Box<dyn Instance>,
     addr: SocketAddr,
+    password: String,
     /// Last: it is removed when the server has ended.
     _place: Place,
 }
@@ -92,8 +98,8 @@ pub struct Server {
 impl Server {
     /// Makes a server's files in `directory`, which is made too, and starts it on a free port of 127.0.0.1.
     ///
-    /// It is as durable as the run needs it: against the death of processes, not of the machine. It lets in whoever
-    /// reaches its port.
+    /// It is as durable as the run needs it: against the death of processes, not of the machine. It lets in `changeover`
+    /// alone, with a password that nobody else knows: whoever is in may run programs as the server's user.
     ///
     /// # Errors
     ///
@@ -128,14 +134,16 @@ impl Server {
             runtime.spawn(spec).await
         };
 
-        let initdb = [
-            "--no-sync",
-            "--no-locale",
-            "--encoding=UTF8",
-            "--auth=trust",
-        ];
+        let password = place.password(user.as_ref()).map_err(|error| {
+            RuntimeError::new(format!(
+                "no password can be made for the metadata store's server: {error}; make room, or give a server of your own with --metadata-store postgres://…"
+            ))
+        })?;
+        let file = format!("--pwfile={}", directory.join(PASSWORD).display());
+        let initdb = ["--no-sync", "--no-locale", "--encoding=UTF8"];
         let initdb: Vec<&str> = initdb
             .into_iter()
+            .chain(["--auth=scram-sha-256", &file])
             .chain(["--username=changeover", "-D", &data])
             .collect();
         let mut maker = start("metadata-store-setup", "initdb", &initdb).await?;
@@ -155,6 +163,8 @@ impl Server {
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
             "shared_buffers=32MB",
+            // In the server's directory, where it goes with the rest, however the server ends.
+            "dynamic_shared_memory_type=mmap",
         ];
         let mut arguments = vec!["-D", data.as_str(), "-p", &port];
         arguments.extend(settings.iter().flat_map(|setting| ["-c", setting]));
@@ -162,6 +172,7 @@ impl Server {
         let mut server = Server {
             instance,
             addr,
+            password,
             _place: place,
         };
         server.ready(&directory.join("data/postmaster.pid")).await?;
@@ -171,6 +182,11 @@ impl Server {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// What lets `changeover` in.
+    pub fn password(&self) -> &str {
+        &self.password
     }
 
     /// Waits until it takes connections.
@@ -206,53 +222,65 @@ impl Server {
 /// Where a server's files are. What lies elsewhere than the run is removed with this.
 struct Place {
     directory: PathBuf,
-    elsewhere: bool,
+    _elsewhere: Option<TempDir>,
 }
 
 impl Place {
     /// Makes `directory`. Where the server's user may not go there, because a directory above is root's alone, it is a
     /// link to one among the temporary files, by which `cleanup` finds it.
-    fn make(directory: &Path, user: Option<&User>) -> std::io::Result<Self> {
+    fn make(directory: &Path, user: Option<&User>) -> io::Result<Self> {
         let parent = directory.parent().unwrap_or(directory);
         fs::create_dir_all(parent)?;
-        let elsewhere = match user {
-            Some(user) => !may_enter(parent, user)?,
-            None => false,
+        let near = match user {
+            Some(user) => may_enter(parent, user)?,
+            None => true,
         };
-        let place = if elsewhere {
-            let name = format!("{ELSEWHERE}{}", std::process::id());
-            let place = std::env::temp_dir().join(name);
-            fs::create_dir(&place)?;
-            symlink(&place, directory)?;
-            place
-        } else {
+        let place = if near {
             fs::create_dir(directory)?;
-            directory.to_owned()
-        };
-        let place = Place {
-            directory: place,
-            elsewhere,
+            Place {
+                directory: directory.to_owned(),
+                _elsewhere: None,
+            }
+        } else {
+            let elsewhere = tempfile::Builder::new().prefix(ELSEWHERE).tempdir()?;
+            symlink(elsewhere.path(), directory)?;
+            Place {
+                directory: elsewhere.path().to_owned(),
+                _elsewhere: Some(elsewhere),
+            }
         };
         fs::set_permissions(&place.directory, fs::Permissions::from_mode(0o700))?;
-        if let Some(user) = user {
-            let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
-            chown(&place.directory, Some(uid), Some(gid))?;
-        }
+        give(&place.directory, user)?;
         Ok(place)
+    }
+
+    /// Makes a password, in a file that only the server's user may read.
+    fn password(&self, user: Option<&User>) -> io::Result<String> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let password: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = self.directory.join(PASSWORD);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        file.write_all(password.as_bytes())?;
+        give(&path, user)?;
+        Ok(password)
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        if self.elsewhere {
-            // What is left then, `cleanup` finds.
-            let _ = fs::remove_dir_all(&self.directory);
-        }
+/// Lets what is ours belong to the server's user.
+fn give(path: &Path, user: Option<&User>) -> io::Result<()> {
+    match user {
+        Some(user) => chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())),
+        None => Ok(()),
     }
 }
 
 /// Whether a user may go through every directory down to this one.
-fn may_enter(directory: &Path, user: &User) -> std::io::Result<bool> {
+fn may_enter(directory: &Path, user: &User) -> io::Result<bool> {
     for place in directory.canonicalize()?.ancestors() {
         let seen = fs::metadata(place)?;
         let bit = match seen {
@@ -271,7 +299,8 @@ fn may_enter(directory: &Path, user: &User) -> std::io::Result<bool> {
 pub(crate) fn remove_elsewhere(directory: &Path) -> Option<PathBuf> {
     let place = fs::read_link(directory).ok()?;
     let ours = place.file_name()?.to_str()?.starts_with(ELSEWHERE)
-        && place.parent() == Some(std::env::temp_dir().as_path());
+        && fs::symlink_metadata(&place).ok()?.is_dir()
+        && place.join(PASSWORD).is_file();
     (ours && fs::remove_dir_all(&place).is_ok()).then_some(place)
 }
 

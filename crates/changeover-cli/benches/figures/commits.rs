@@ -27,7 +27,7 @@ pub(crate) fn measure() -> Result<Vec<Figure>, String> {
 async fn both() -> Result<Vec<Figure>, String> {
     let place = tempfile::tempdir().map_err(|e| e.to_string())?;
     let sqlite = format!("sqlite:{}", place.path().join("store").display());
-    let mut figures = vec![figure("commits a second, SQLite", &sqlite, 2_000.0).await?];
+    let mut figures = vec![figure("commits a second, SQLite", &sqlite, "", 2_000.0).await?];
     if let Some(programs) = Programs::find() {
         let directory = place.path().join("run");
         std::fs::create_dir(&directory).map_err(|e| e.to_string())?;
@@ -40,15 +40,28 @@ async fn both() -> Result<Vec<Figure>, String> {
             "postgres://changeover@{}/postgres?sslmode=disable",
             server.addr()
         );
-        figures.push(figure("commits a second, PostgreSQL", &store, 1_000.0).await?);
+        figures.push(
+            figure(
+                "commits a second, PostgreSQL",
+                &store,
+                server.password(),
+                1_000.0,
+            )
+            .await?,
+        );
         server.stop(Duration::from_secs(3)).await;
     }
     Ok(figures)
 }
 
-async fn figure(what: &'static str, store: &str, bar: f64) -> Result<Figure, String> {
+async fn figure(
+    what: &'static str,
+    store: &str,
+    password: &str,
+    bar: f64,
+) -> Result<Figure, String> {
     let place = tempfile::tempdir().map_err(|e| e.to_string())?;
-    let database = Database::start(store, place.path()).await?;
+    let database = Database::start(store, password, place.path()).await?;
     run(&database.url, "CREATE TABLE t (client INT8, n INT8)").await?;
     let mut rates = Vec::new();
     for _ in 0..ROUNDS {
@@ -126,13 +139,14 @@ struct Database {
 }
 
 impl Database {
-    async fn start(store: &str, place: &Path) -> Result<Self, String> {
+    async fn start(store: &str, password: &str, place: &Path) -> Result<Self, String> {
         let addresses = place.join("addresses");
         let child = Command::new(CHANGEOVER)
             .args(["reference", "serve", "--metadata-store", store])
             .args(["--sql-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"])
             .arg("--address-file")
             .arg(&addresses)
+            .env("PGPASSWORD", password)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

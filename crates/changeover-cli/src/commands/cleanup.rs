@@ -3,9 +3,9 @@
 use crate::args::CleanupArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::{output, store};
+use crate::output;
+use crate::store::Schema;
 use changeover_model::text::harmless;
-use changeover_reference::remove;
 use changeover_runtime::process::{self, Outcome};
 use std::fs;
 use std::io;
@@ -58,20 +58,15 @@ pub(crate) fn run(args: &CleanupArgs) -> Result<Exit, CliError> {
 
 /// Ends and removes what one run left, here and on the server of its metadata store.
 fn clean(run: &Path) -> Vec<Outcome> {
-    // Before the record of it is removed with `work`.
-    let schema = store::left_by(run);
     let mut outcomes = process::cleanup(run);
     let all_removed = outcomes
         .iter()
         .all(|one| matches!(one, Outcome::Removed(_)));
     // While anything of the run is there, its store may be in use.
-    if let (Some(address), true) = (schema, all_removed) {
-        outcomes.push(match remove(&address) {
-            Ok(()) => Outcome::Removed(format!("schema {} ({address})", address.schema())),
-            Err(trouble) => Outcome::Refused(format!(
-                "schema {} of the metadata store: {trouble}; drop it yourself",
-                address.schema()
-            )),
+    if all_removed && let Some(schema) = Schema::left_by(run) {
+        outcomes.push(match schema.remove() {
+            Ok(what) => Outcome::Removed(what),
+            Err(what) => Outcome::Refused(what),
         });
     }
     outcomes

@@ -179,7 +179,10 @@ fn reproduce(plan: &Path, target: Option<&Path>, store: Option<String>) -> Strin
     if let Some(file) = target {
         // It was just read from there; should it be gone by now, its name is the best there is.
         let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-        command.push_str(&format!(" --target {}", shell_word(&file.to_string_lossy())));
+        command.push_str(&format!(
+            " --target {}",
+            shell_word(&file.to_string_lossy())
+        ));
     }
     if let Some(store) = store {
         command.push_str(&format!(" --metadata-store {}", shell_word(&store)));
