@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::sys::signal::Signal;
 
 use super::{compare, write};
-use crate::client::Sql;
+use crate::client::{Sql, state};
 use crate::instance::wait_for;
 use crate::upgrade::promote;
 use crate::world::World;
@@ -50,7 +50,15 @@ fn a_stopped_leader_blocks_neither_the_fence_nor_a_promotion() {
     }
     leader.signal(Signal::SIGSTOP);
     promote(&mut new);
-    Sql::connect(&new).ok("INSERT INTO t VALUES (-1, '')");
+    // Its turn to write may be the migration's for a while.
+    let writer = Sql::connect(&new);
+    wait_for("a turn to write", || {
+        match writer.run("INSERT INTO t VALUES (-1, '')") {
+            Err(error) if state(&error) == "40001" => Err(error.to_string()),
+            outcome => Ok(outcome),
+        }
+    })
+    .expect("a row");
     leader.signal(Signal::SIGCONT);
     assert_eq!(leader.wait_exit(), 0);
     stop.store(true, Ordering::Relaxed);
