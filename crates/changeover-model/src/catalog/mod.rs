@@ -201,7 +201,7 @@ impl Catalog {
                 target: target.clone(),
                 version: version.clone(),
                 reason: reason.clone(),
-                suggestion: self.suggestion(version),
+                suggestion: self.instead_of(version),
             }),
             Some(Some(Unusable { reason, by })) => Ok(Some(format!(
                 "version {version} of target {target} is unusable: {reason}, says {by}; it is kept because it was named"
@@ -230,6 +230,15 @@ impl Catalog {
             words.push_str(&format!(", with newer knowledge from {from},"));
         }
         words
+    }
+
+    /// The way past an unusable version: whoever named it knows its name.
+    fn instead_of(&self, version: &Version) -> String {
+        let later = self.usable().find(|release| release.version > *version);
+        match later {
+            Some(release) => format!("the next usable one is {}", release.version),
+            None => "the next usable one is current".to_owned(),
+        }
     }
 
     fn suggestion(&self, version: &Version) -> String {
@@ -277,7 +286,10 @@ mod tests {
             ask("v0.1.7").unwrap_err(),
             "target sample has no version v0.1.7: did you mean v0.1.0?"
         );
-        assert!(ask("v0.2.0").unwrap_err().contains("unusable (withdrawn)"));
+        assert_eq!(
+            ask("v0.2.0").unwrap_err(),
+            "version v0.2.0 of target sample is unusable (withdrawn): the next usable one is current"
+        );
     }
 
     #[test]
