@@ -55,6 +55,12 @@ struct Local {
     acknowledgements: Option<AckFile>,
 }
 
+/// What a leader needs of the store besides what it hydrated with: connections of their own, to append and to tidy.
+struct Handles {
+    append: Box<dyn MetadataStore>,
+    tidy: Box<dyn MetadataStore>,
+}
+
 /// Runs the service until the process should end: with 0 when fenced out by a higher generation, 166 to be restarted
 /// in place, 1 when something failed, 2 for bad arguments, 4 when it cannot run here, 143 and 130 on SIGTERM and
 /// SIGINT. Most of these end the process themselves, at once, as no answer may leave it any more.
@@ -266,6 +272,13 @@ impl Service {
         exit::now(exit::CANNOT_RUN)
     }
 
+    fn handles(&self) -> Result<Handles, HydrateError> {
+        Ok(Handles {
+            append: self.open_store()?,
+            tidy: self.open_store()?,
+        })
+    }
+
     fn hydration(
         &self,
         store: Box<dyn MetadataStore>,
@@ -292,14 +305,19 @@ impl Service {
             started: self.started,
             max_wait: Duration::from_secs(self.args.max_wait),
         };
+        // Before the fence is taken, while nobody waits.
+        let handles = match self.release.promotes_in_place {
+            true => Some(self.handles()?),
+            false => None,
+        };
         let (hydration, fence) = follower.run(|| self.answer(&engine))?;
-        if self.release.promotes_in_place {
+        if let Some(handles) = handles {
             log::info!(
                 "promoted in place; the fence holds {} from log position {} on",
                 fence.token,
                 fence.upper
             );
-            return self.take_over(&engine, hydration, fence, local.acknowledgements);
+            return self.take_over(&engine, hydration, fence, handles, local.acknowledgements);
         }
         log::info!(
             "restarting (166): promoted; the fence holds {} from log position {} on",
@@ -325,7 +343,8 @@ impl Service {
         let copy = self.copy(local.data, store.as_mut(), fence.upper)?;
         let hydration = self.hydration(store, &copy, None)?;
         let engine = Arc::new(Engine::new(copy));
-        self.take_over(&engine, hydration, fence, local.acknowledgements)
+        let handles = self.handles()?;
+        self.take_over(&engine, hydration, fence, handles, local.acknowledgements)
     }
 
     /// Leads, with our token in the fence: reads the log to its end, which is known, as nobody but us can append any
@@ -335,17 +354,18 @@ impl Service {
         engine: &Arc<Engine>,
         mut hydration: Hydration,
         fence: Fence,
+        handles: Handles,
         acknowledgements: Option<AckFile>,
     ) -> Result<std::convert::Infallible, HydrateError> {
         hydration.complete(fence.token, fence.upper)?;
         let store = hydration.into_store();
         let (tidy, when) = sync_channel(1);
-        spawn_tidy(self.open_store()?, when);
+        spawn_tidy(handles.tidy, when);
         let leader = engine.lead(
             Leader::new(
                 fence.token,
                 fence.upper,
-                self.open_store()?,
+                handles.append,
                 store,
                 Arc::clone(&engine.copy),
                 tidy,

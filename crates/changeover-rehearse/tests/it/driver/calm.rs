@@ -1,12 +1,40 @@
 //! What goes well, and how a run that is cancelled ends.
 
 use super::bench::{Bench, names, slot};
-use super::scripted::{Sql, honest};
+use super::scripted::{IS_LEADER, PROMOTING, Sql, honest};
 use changeover_model::event::{EndMeaning, EventKind, Phase, ProcessEnd, StatusSeen, StopReason};
 use changeover_model::status::DeploymentStatus::{Initializing, IsLeader, ReadyToPromote};
 use changeover_rehearse::driver::STOP_GRACE;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+#[tokio::test]
+async fn a_promotion_in_place_needs_no_restart() {
+    let bench = Bench::new().await;
+    bench.world.script(1, |p| async move {
+        p.catch_up().await;
+        p.promotions(1).await;
+        p.status(PROMOTING);
+        p.ms(3).await;
+        p.fence();
+        p.sql(Sql::Writes);
+        p.status(IS_LEADER);
+        p.fenced().await;
+        p.sql(Sql::ReadOnly);
+        ProcessEnd::Code(0)
+    });
+    let (first, second) = bench.upgrade().await;
+    drop(first);
+    let mut second = second.unwrap();
+    // The next one restarts again.
+    let third = bench.step(2, &mut second).await.unwrap();
+    assert_eq!(bench.found(), names([]), "{:#?}", bench.findings());
+    assert_eq!(bench.phases(1), Phase::ALL);
+    assert_eq!(bench.ends(1), [(ProcessEnd::Code(0), false)]);
+    assert_eq!(bench.world.figures(1).starts, 1);
+    assert_eq!(bench.ends(2), [(ProcessEnd::Code(166), false)]);
+    third.stop(StopReason::RunOver, STOP_GRACE).await;
+}
 
 #[tokio::test]
 async fn two_steps_one_after_the_other() {
