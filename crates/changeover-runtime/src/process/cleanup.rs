@@ -144,6 +144,18 @@ fn end_processes(owner: &Owner, lines: &[Line]) -> Vec<Outcome> {
             .map(|(process, _)| process.clone())
             .collect::<Vec<Seen>>()
     };
+    let servers = lines.iter().filter_map(|line| match line {
+        Line::Started { instance, pid, .. } if instance.starts_with(postgres::INSTANCE) => {
+            Some(*pid)
+        }
+        _ => None,
+    });
+    let servers: Vec<u32> = servers.collect();
+    mark::quit(|| {
+        let mut left = still_there();
+        left.retain(|process| servers.contains(&process.pid));
+        left
+    });
     mark::end(still_there);
     let left = still_there();
     outcomes.extend(told.iter().map(|(process, command)| {
