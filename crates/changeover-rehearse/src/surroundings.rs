@@ -12,7 +12,13 @@ use changeover_runtime::InstanceSpec;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+
+/// The SQLSTATE that asks for the statement again.
+const CONFLICT: &str = "40001";
+
+/// How soon it is sent again.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// The clients' side of a rehearsal.
 pub(crate) struct ClientSide {
@@ -90,10 +96,15 @@ impl ClientSide {
         let mut rows = Vec::new();
         for sql in statements {
             let deadline = Instant::now() + self.operation_timeout;
-            rows = client
-                .execute(sql, deadline)
-                .await
-                .map_err(|e| format!("{e} ({sql})"))?;
+            rows = loop {
+                match client.execute(sql, deadline).await {
+                    // Somebody else was in the way, and nothing was done.
+                    Err(e) if e.sqlstate() == Some(CONFLICT) && Instant::now() < deadline => {
+                        sleep(AGAIN).await;
+                    }
+                    answer => break answer.map_err(|e| format!("{e} ({sql})"))?,
+                }
+            };
         }
         client.close().await;
         Ok(rows)
