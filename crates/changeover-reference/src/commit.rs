@@ -55,7 +55,7 @@ impl Leader {
         });
         Self {
             writer,
-            confirm: Confirm::new(token, confirm),
+            confirm: Confirm::new(token, upper, confirm),
             copy,
             tidy,
         }
@@ -150,7 +150,9 @@ impl Leader {
                 );
                 exit::now(exit::FAILED)
             }
-            Err(error @ StoreError::Unknown { .. }) => exit::store_failed(&error),
+            Err(error @ (StoreError::Unknown { .. } | StoreError::Replaced { .. })) => {
+                exit::store_failed(&error)
+            }
             // Surely not written: the transaction is rolled back on drop.
             Err(error) => return Err(unavailable(&error)),
         };
@@ -163,6 +165,7 @@ impl Leader {
             exit::now(exit::FAILED)
         }
         permit.upper = position;
+        self.confirm.note_written(position);
         permit.home = Some(connection);
         drop(permit);
         if position % TIDY_EVERY == 0 {

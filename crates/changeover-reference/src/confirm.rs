@@ -4,7 +4,10 @@
 //! store, *after the read began*, and held our token: so nobody else had led, and acknowledged anything, before the
 //! read began. Reads that wait at the same time share one such look, if it started after each of them began, and its
 //! failure too: a store that hangs keeps them for the time of one look, not of one each.
+//!
+//! A store that was recreated, or put back to what it was before our last record, is another's, whatever token it holds.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::exit;
@@ -23,15 +26,19 @@ struct Rounds {
 /// Looks at the fence on behalf of many.
 pub(crate) struct Confirm {
     token: Token,
+    /// The position of a record that is in the log.
+    known: AtomicU64,
     rounds: Mutex<Rounds>,
     changed: Condvar,
     store: Mutex<Box<dyn MetadataStore>>,
 }
 
 impl Confirm {
-    pub(crate) fn new(token: Token, store: Box<dyn MetadataStore>) -> Self {
+    /// `upper` is the end of the log when the fence was taken.
+    pub(crate) fn new(token: Token, upper: u64, store: Box<dyn MetadataStore>) -> Self {
         Self {
             token,
+            known: AtomicU64::new(upper),
             rounds: Mutex::new(Rounds::default()),
             changed: Condvar::new(),
             store: Mutex::new(store),
@@ -42,11 +49,17 @@ impl Confirm {
         self.token
     }
 
+    /// From now on the log holds our record at this position.
+    pub(crate) fn note_written(&self, position: u64) {
+        self.known.fetch_max(position, Ordering::AcqRel);
+    }
+
     fn rounds(&self) -> MutexGuard<'_, Rounds> {
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns once a look that started after this call found our token. Ends the process if it found another.
+    /// Returns once a look that started after this call found our token. Ends the process if it found another, or
+    /// another store.
     pub(crate) fn still_leading(&self) -> Result<(), Arc<StoreError>> {
         let mut rounds = self.rounds();
         let needed = rounds.started + 1;
@@ -83,15 +96,19 @@ impl Confirm {
     }
 
     fn look(&self) -> Result<(), StoreError> {
-        let fence = self
+        // Before the look, which may be overtaken by a commit.
+        let known = self.known.load(Ordering::Acquire);
+        let found = self
             .store
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .fence()?;
-        if fence.token == self.token {
-            Ok(())
-        } else {
-            exit::fenced(self.token, fence.token)
+            .fence();
+        match found {
+            Ok(fence) if fence.token != self.token => exit::fenced(self.token, fence.token),
+            Ok(fence) if fence.upper < known => exit::put_back(known, fence.upper),
+            Ok(_) => Ok(()),
+            Err(error @ StoreError::Replaced { .. }) => exit::store_failed(&error),
+            Err(error) => Err(error),
         }
     }
 }

@@ -56,6 +56,15 @@ pub(crate) fn outlived(newer: Token) -> ! {
     now(FENCED)
 }
 
+/// Ends the process because the log ends before a record that was in it.
+pub(crate) fn put_back(known: u64, found: u64) -> ! {
+    log::error!(
+        "the metadata store was put back to an older state while this process used it: its log ends at {found}, \
+         although record {known} was there; start the process again to use what is there now"
+    );
+    now(FAILED)
+}
+
 /// The exit code that belongs to a store's error.
 pub(crate) fn code(error: &StoreError) -> i32 {
     match error {

@@ -257,6 +257,10 @@ impl Follower {
             );
             exit::now(exit::FAILED)
         }
+        let known = self.hydration.applied();
+        if fence.upper < known {
+            exit::put_back(known, fence.upper);
+        }
         Ok(fence.upper)
     }
 

@@ -358,14 +358,16 @@ impl Service {
         acknowledgements: Option<AckFile>,
     ) -> Result<std::convert::Infallible, HydrateError> {
         hydration.complete(fence.token, fence.upper)?;
-        let store = hydration.into_store();
+        let mut store = hydration.into_store();
+        let mut append = handles.append;
+        append.tie(&store.id()?)?;
         let (tidy, when) = sync_channel(1);
         spawn_tidy(handles.tidy, when);
         let leader = engine.lead(
             Leader::new(
                 fence.token,
                 fence.upper,
-                handles.append,
+                append,
                 store,
                 Arc::clone(&engine.copy),
                 tidy,

@@ -130,6 +130,15 @@ pub(crate) trait MetadataStore: Send {
     /// The store's own name, made when it was initialised: tells a private copy of this store from another's.
     fn id(&mut self) -> Result<String, StoreError>;
 
+    /// Ties the handle to the store of this id, before it is used: whoever recreates the store begins again with low
+    /// numbers, which the token of an old leader may fit. A handle that is not tied belongs to the first store it
+    /// meets.
+    ///
+    /// # Errors
+    /// [`StoreError::Replaced`] if it is known already that another store is there; else whoever uses the handle is
+    /// told so.
+    fn tie(&mut self, id: &str) -> Result<(), StoreError>;
+
     /// Decides how a process of this generation begins. Initialises an empty store, and claims one that is of the
     /// same generation already (epoch + 1, and the format of this release); touches nothing when another
     /// generation leads.
@@ -239,6 +248,11 @@ pub(crate) enum StoreError {
     Damaged { store: String, cause: String },
     #[error("the metadata store {store} did not do its work: {cause}")]
     Failed { store: String, cause: String },
+    #[error(
+        "the metadata store {store} was removed or replaced by another while this process used it; start the process \
+         again to use what is there now"
+    )]
+    Replaced { store: String },
     #[error("the outcome of an append to the metadata store {store} is unknown: {cause}")]
     Unknown { store: String, cause: String },
 }

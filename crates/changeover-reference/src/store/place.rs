@@ -11,6 +11,8 @@ pub(super) struct Place {
     /// How messages name it.
     pub(super) name: String,
     pub(super) release: &'static Release,
+    /// The id of the store that the handle belongs to, once it is known.
+    pub(super) id: Option<String>,
 }
 
 /// A record as it lies in the store.
@@ -22,6 +24,25 @@ pub(super) struct Raw {
 }
 
 impl Place {
+    /// Compares the id of the store that is there with that of the handle's, which is the first one it meets.
+    ///
+    /// # Errors
+    /// [`StoreError::Replaced`] if it is another.
+    pub(super) fn meet(&mut self, found: &str) -> Result<(), StoreError> {
+        match &self.id {
+            None => self.id = Some(found.to_owned()),
+            Some(id) if id == found => {}
+            Some(_) => return Err(self.replaced()),
+        }
+        Ok(())
+    }
+
+    pub(super) fn replaced(&self) -> StoreError {
+        StoreError::Replaced {
+            store: self.name.clone(),
+        }
+    }
+
     pub(super) fn damaged(&self, cause: impl Into<String>) -> StoreError {
         StoreError::Damaged {
             store: self.name.clone(),

@@ -4,8 +4,12 @@
 //! and no waiting helps it. `synchronous=NORMAL` makes commits durable against the death of the process, not of the
 //! power; the moving of frames from the WAL into the file is left to [`MetadataStore::tidy`], so that no commit waits
 //! for a disk.
+//!
+//! The file may be removed or replaced, which a process that has it open would not notice: it compares the file that it
+//! has with the one that the path names, after each look at the fence and each commit and before it tells anybody.
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -37,7 +41,19 @@ const WAL_BACKSTOP: i64 = 16_384;
 
 pub(super) struct SqliteStore {
     connection: Connection,
+    path: PathBuf,
+    /// The file that was opened.
+    file: Option<FileId>,
     place: Place,
+}
+
+/// A file, whatever it is called: its device and inode.
+type FileId = (u64, u64);
+
+/// The file that a path names now.
+fn file_at(path: &Path) -> Option<FileId> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 impl SqliteStore {
@@ -55,9 +71,17 @@ impl SqliteStore {
             .map_err(unreachable)?;
         let mut store = Self {
             connection,
-            place: Place { name, release },
+            path: path.to_owned(),
+            file: file_at(path),
+            place: Place {
+                name,
+                release,
+                id: None,
+            },
         };
         store.check()?;
+        let id = store.read_id()?;
+        store.place.meet(&id)?;
         store
             .connection
             .pragma_update(None, "synchronous", "NORMAL")
@@ -138,24 +162,49 @@ impl SqliteStore {
         classify(&self.place.name, error, false)
     }
 
+    fn read_id(&self) -> Result<String, StoreError> {
+        self.connection
+            .query_row("SELECT value FROM meta WHERE key = 'store_id'", [], |row| {
+                row.get(0)
+            })
+            .map_err(|e| self.failed(e))
+    }
+
+    /// The fence, if it was ever taken and is this store's.
     fn read_fence(&self, connection: &Connection) -> Result<Option<Fence>, StoreError> {
-        connection
-            .prepare_cached("SELECT generation, epoch, upper FROM fence WHERE one = 1")
+        let found = connection
+            .prepare_cached(
+                "SELECT generation, epoch, upper, (SELECT value FROM meta WHERE key = 'store_id') IS ?1
+                 FROM fence WHERE one = 1",
+            )
             .and_then(|mut statement| {
                 statement
-                    .query_row([], |row| {
+                    .query_row([&self.place.id], |row| {
                         let token = Token {
                             generation: unsigned(row.get(0)?),
                             epoch: unsigned(row.get(1)?),
                         };
-                        Ok(Fence {
+                        let fence = Fence {
                             token,
                             upper: unsigned(row.get(2)?),
-                        })
+                        };
+                        Ok((fence, row.get(3)?))
                     })
                     .optional()
             })
-            .map_err(|e| self.failed(e))
+            .map_err(|e| self.failed(e))?;
+        match found {
+            Some((_, false)) => Err(self.place.replaced()),
+            found => Ok(found.map(|(fence, _)| fence)),
+        }
+    }
+
+    /// Whether what was just read or written is what others find at the path.
+    fn in_place(&self) -> Result<(), StoreError> {
+        match self.file == file_at(&self.path) {
+            true => Ok(()),
+            false => Err(self.place.replaced()),
+        }
     }
 
     /// One writing transaction; rolled back when `work` fails.
@@ -172,6 +221,7 @@ impl SqliteStore {
             store: self.place.name.clone(),
             cause: e.to_string(),
         })?;
+        self.in_place()?;
         Ok(result)
     }
 
@@ -305,11 +355,11 @@ impl SqliteStore {
 
 impl MetadataStore for SqliteStore {
     fn id(&mut self) -> Result<String, StoreError> {
-        self.connection
-            .query_row("SELECT value FROM meta WHERE key = 'store_id'", [], |row| {
-                row.get(0)
-            })
-            .map_err(|e| self.failed(e))
+        self.read_id()
+    }
+
+    fn tie(&mut self, id: &str) -> Result<(), StoreError> {
+        self.place.meet(id)
     }
 
     fn begin(&mut self, generation: u64) -> Result<Role, StoreError> {
@@ -344,8 +394,11 @@ impl MetadataStore for SqliteStore {
     }
 
     fn fence(&mut self) -> Result<Fence, StoreError> {
-        self.read_fence(&self.connection)?
-            .ok_or_else(|| self.place.damaged("the fence is missing"))
+        let fence = self
+            .read_fence(&self.connection)?
+            .ok_or_else(|| self.place.damaged("the fence is missing"))?;
+        self.in_place()?;
+        Ok(fence)
     }
 
     fn append(
@@ -357,18 +410,34 @@ impl MetadataStore for SqliteStore {
         self.write(|store, transaction| {
             let advanced = transaction
                 .prepare_cached(
-                    "UPDATE fence SET upper = upper + 1 WHERE one = 1 AND generation = ?1 AND epoch = ?2 AND upper = ?3",
+                    "UPDATE fence SET upper = upper + 1
+                     WHERE one = 1 AND generation = ?1 AND epoch = ?2 AND upper = ?3
+                         AND (SELECT value FROM meta WHERE key = 'store_id') = ?4",
                 )
                 .and_then(|mut statement| {
-                    statement.execute(params![signed(token.generation), signed(token.epoch), signed(upper)])
+                    let id = &store.place.id;
+                    statement.execute(params![
+                        signed(token.generation),
+                        signed(token.epoch),
+                        signed(upper),
+                        id
+                    ])
                 })
                 .map_err(|e| store.failed(e))?;
             if advanced == 1 {
-                store.insert(transaction, upper + 1, effects).map_err(|e| store.failed(e))?;
+                store
+                    .insert(transaction, upper + 1, effects)
+                    .map_err(|e| store.failed(e))?;
                 return Ok(Appended::At(upper + 1));
             }
-            let fence = store.read_fence(transaction)?.ok_or_else(|| store.place.damaged("the fence is missing"))?;
-            Ok(if fence.token == token { Appended::UpperMoved(fence.upper) } else { Appended::Fenced(fence.token) })
+            let fence = store
+                .read_fence(transaction)?
+                .ok_or_else(|| store.place.damaged("the fence is missing"))?;
+            Ok(if fence.token == token {
+                Appended::UpperMoved(fence.upper)
+            } else {
+                Appended::Fenced(fence.token)
+            })
         })
     }
 

@@ -35,6 +35,20 @@ impl Fresh {
         })
     }
 
+    /// Takes the store away, as an operator would.
+    fn remove(&self) {
+        match &self.address {
+            StoreAddress::Sqlite(file) => {
+                for suffix in ["", "-wal", "-shm"] {
+                    let mut file = file.clone().into_os_string();
+                    file.push(suffix);
+                    std::fs::remove_file(file).unwrap();
+                }
+            }
+            StoreAddress::Postgres(address) => postgres::remove(address).unwrap(),
+        }
+    }
+
     fn open(&self, version: &str) -> Box<dyn MetadataStore> {
         self.address.open(ladder::find(version).unwrap()).unwrap()
     }
@@ -69,6 +83,7 @@ on_both_stores!(
     an_older_release_that_begins_while_a_newer_is_promoted_is_fenced_out,
     migrations_resume_and_skip_releases,
     a_second_start_of_a_generation_fences_the_first,
+    a_store_that_was_recreated_is_another,
 );
 
 fn insert(rowid: i64) -> Vec<Effect> {
@@ -273,6 +288,68 @@ fn a_second_start_of_a_generation_fences_the_first(make: impl Fn() -> Fresh) {
         Migration::Done,
         "nothing is of an older format"
     );
+}
+
+fn a_store_that_was_recreated_is_another(make: impl Fn() -> Fresh) {
+    let store = make();
+    let mut old = store.open("v0.1.0");
+    let Role::Lead(fence) = old.begin(0).unwrap() else {
+        panic!("an empty store is ours")
+    };
+    old.append(fence.token, 0, &insert(1)).unwrap();
+    let id = old.id().unwrap();
+    store.remove();
+
+    let mut new = store.open("v0.1.0");
+    assert_eq!(
+        new.begin(0).unwrap(),
+        Role::Lead(Fence { upper: 0, ..fence })
+    );
+    new.append(fence.token, 0, &insert(2)).unwrap();
+    let held = new.read(0, 9).unwrap();
+    // To the number everything is as the old leader knows it.
+    assert_eq!(new.fence().unwrap(), Fence { upper: 1, ..fence });
+    let replaced = |error| assert!(matches!(error, StoreError::Replaced { .. }), "{error}");
+    replaced(old.append(fence.token, 1, &insert(3)).unwrap_err());
+    replaced(old.fence().unwrap_err());
+    replaced(old.promote(0).unwrap_err());
+    // A handle that was made before, and is first used now.
+    let mut late = store.open("v0.1.0");
+    replaced(
+        late.tie(&id)
+            .and_then(|()| late.append(fence.token, 1, &insert(3)))
+            .unwrap_err(),
+    );
+    assert_eq!(new.fence().unwrap(), Fence { upper: 1, ..fence });
+    assert_eq!(new.read(0, 9).unwrap(), held);
+}
+
+#[test]
+fn a_file_with_another_store_put_into_it_is_another() {
+    let store = Fresh::sqlite();
+    let mut old = store.open("v0.1.0");
+    let Role::Lead(fence) = old.begin(0).unwrap() else {
+        panic!("an empty store is ours")
+    };
+    let StoreAddress::Sqlite(file) = &store.address else {
+        unreachable!("it is in SQLite")
+    };
+    // As `.restore` of the sqlite3 shell leaves it: the same file.
+    rusqlite::Connection::open(file)
+        .unwrap()
+        .execute(
+            "UPDATE meta SET value = 'another' WHERE key = 'store_id'",
+            [],
+        )
+        .unwrap();
+    for error in [
+        old.append(fence.token, 0, &insert(1)).unwrap_err(),
+        old.fence().unwrap_err(),
+        old.promote(0).unwrap_err(),
+    ] {
+        assert!(matches!(error, StoreError::Replaced { .. }), "{error}");
+    }
+    assert_eq!(store.open("v0.1.0").read(0, 9).unwrap(), []);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod leader_api;
 mod postgres;
 mod postgres_server;
 mod psql;
+mod replaced;
 mod sql;
 mod upgrade;
 mod world;

@@ -105,6 +105,31 @@ impl World {
         instance
     }
 
+    /// Takes the store away, as an operator would.
+    pub(crate) fn remove_store(&self) {
+        match &self.kind {
+            Kind::Sqlite => {
+                for suffix in ["", "-wal", "-shm"] {
+                    std::fs::remove_file(self.path(&format!("store.db{suffix}"))).expect("a file");
+                }
+            }
+            Kind::Postgres { address, .. } => {
+                let (_, schema) = address.split_once("?schema=").expect("a schema");
+                Sql::to_store(address).ok(&format!("DROP SCHEMA {schema} CASCADE"));
+            }
+        }
+    }
+
+    /// Changes the store past the reference database.
+    pub(crate) fn meddle(&self, statements: &str) {
+        match &self.kind {
+            Kind::Sqlite => rusqlite::Connection::open(self.file())
+                .and_then(|store| store.execute_batch(statements))
+                .expect("changed"),
+            Kind::Postgres { address, .. } => Sql::to_store(address).ok(statements),
+        }
+    }
+
     /// The bytes of the store's log, whatever format they are of: each record's position, mark and parts.
     pub(crate) fn log(&self) -> Vec<(i64, u8, Vec<u8>)> {
         match &self.kind {

@@ -117,7 +117,11 @@ impl PostgresStore {
         match tls::connector(address.trust()) {
             Ok(connector) => Ok(Self {
                 connection: Connection::new(address.clone(), connector),
-                place: Place { name, release },
+                place: Place {
+                    name,
+                    release,
+                    id: None,
+                },
             }),
             Err(cause) => Err(StoreError::Unreachable { store: name, cause }),
         }
@@ -161,11 +165,20 @@ impl PostgresStore {
         let row = self
             .connection
             .ask(async |client| client.query_typed_opt(statements::FENCE, &[]).await)
-            .map_err(|fault| self.reading(fault))?
+            .map_err(|fault| match fault {
+                Fault::Refused { state, .. }
+                    if state == SqlState::UNDEFINED_TABLE && self.place.id.is_some() =>
+                {
+                    self.place.replaced()
+                }
+                fault => self.reading(fault),
+            })?
             .ok_or_else(|| self.place.damaged("the fence is missing"))?;
+        let id: String = self.column(&row, 0)?;
+        self.place.meet(&id)?;
         let number = |n| self.column::<i64>(&row, n).map(unsigned);
-        let generation: Option<i64> = self.column(&row, 0)?;
-        let (epoch, upper) = (number(1)?, number(2)?);
+        let generation: Option<i64> = self.column(&row, 1)?;
+        let (epoch, upper) = (number(2)?, number(3)?);
         Ok(State {
             fence: generation.map(|generation| Fence {
                 token: Token {
@@ -174,15 +187,16 @@ impl PostgresStore {
                 },
                 upper,
             }),
-            format: self.column(&row, 3)?,
-            migrated: number(4)?,
-            migrate_until: number(5)?,
+            format: self.column(&row, 4)?,
+            migrated: number(5)?,
+            migrate_until: number(6)?,
         })
     }
 
     /// Takes the fence, if it may be taken.
     fn claim(&mut self, generation: u64, over: Over) -> Result<Option<Fence>, StoreError> {
-        let text = statements::claim(self.place.release, generation, over);
+        let id = self.id()?;
+        let text = statements::claim(self.place.release, &id, generation, over);
         match self.send(&text)?.as_slice() {
             [] => Ok(None),
             [generation, epoch, upper] => Ok(Some(Fence {
@@ -227,7 +241,7 @@ impl PostgresStore {
         enough: i64,
     ) -> Result<Vec<(u8, Record)>, StoreError> {
         let last = signed(position.saturating_add(limit as u64));
-        let after = signed(position);
+        let (after, id) = (signed(position), self.id()?);
         let rows = self
             .connection
             .ask(async |client| {
@@ -238,11 +252,16 @@ impl PostgresStore {
                             (&after, Type::INT8),
                             (&last, Type::INT8),
                             (&enough, Type::INT8),
+                            (&id, Type::TEXT),
                         ],
                     )
                     .await
             })
             .map_err(|fault| self.reading(fault))?;
+        if rows.is_empty() {
+            // Also what another store has for us.
+            self.state()?;
+        }
         let mut raw = Vec::with_capacity(rows.len());
         for row in &rows {
             let mark: i16 = self.column(row, 1)?;
@@ -296,15 +315,17 @@ impl PostgresStore {
 
 impl MetadataStore for PostgresStore {
     fn id(&mut self) -> Result<String, StoreError> {
-        let row = self
-            .connection
-            .ask(async |client| {
-                client
-                    .query_typed_one("SELECT store_id FROM fence", &[])
-                    .await
-            })
-            .map_err(|fault| self.reading(fault))?;
-        self.column(&row, 0)
+        if self.place.id.is_none() {
+            self.state()?;
+        }
+        self.place
+            .id
+            .clone()
+            .ok_or_else(|| self.place.damaged("it has no id"))
+    }
+
+    fn tie(&mut self, id: &str) -> Result<(), StoreError> {
+        self.place.meet(id)
     }
 
     fn begin(&mut self, generation: u64) -> Result<Role, StoreError> {
@@ -357,7 +378,8 @@ impl MetadataStore for PostgresStore {
         upper: u64,
         effects: &[Effect],
     ) -> Result<Appended, StoreError> {
-        let text = statements::append(self.place.release, Fence { token, upper }, effects);
+        let id = self.id()?;
+        let text = statements::append(self.place.release, &id, Fence { token, upper }, effects);
         if text.len() > LONGEST {
             return Err(StoreError::Failed {
                 store: self.place.name.clone(),
@@ -417,7 +439,8 @@ impl MetadataStore for PostgresStore {
             .filter(|(mark, _)| *mark < self.place.release.mark)
             .map(|(_, record)| record)
             .collect();
-        let text = statements::migrate(self.place.release, token, from, to, &older);
+        let id = self.id()?;
+        let text = statements::migrate(self.place.release, &id, token, from, to, &older);
         if self.send(&text)?.is_empty() {
             // Refused: the fence is another's by now.
             let fence = self.state()?.fence;

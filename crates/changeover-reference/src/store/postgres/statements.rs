@@ -27,13 +27,14 @@ pub(super) const LOOK: &str = "
 
 /// The fence row.
 pub(super) const FENCE: &str =
-    "SELECT generation, epoch, upper, format, migrated, migrate_until FROM fence";
+    "SELECT store_id, generation, epoch, upper, format, migrated, migrate_until FROM fence";
 
-/// Records after one position and up to another, until they take so many bytes, and at least one.
+/// Records after one position and up to another, until they take so many bytes, and at least one; none if the store is
+/// not the one of this id.
 pub(super) const READ: &str = "
     SELECT position, mark, parts FROM (
         SELECT position, mark, parts, sum(pg_column_size(parts)) OVER (ORDER BY position) - pg_column_size(parts) AS before
-        FROM log WHERE position > $1 AND position <= $2) AS counted
+        FROM log WHERE position > $1 AND position <= $2 AND (SELECT store_id FROM fence) = $4) AS counted
     WHERE before < $3 ORDER BY position";
 
 /// Makes the tables, all or none. Records are not compressed: their sizes then tell what reading them costs. First processes may race: the lock is the transaction's, and so goes with it.
@@ -67,6 +68,11 @@ pub(super) fn remove(schema: &str) -> String {
     format!("DROP SCHEMA {schema} CASCADE")
 }
 
+/// A text as a literal. Settings of the connection see to it that a backslash means itself.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 /// Which fences a claim may take.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Over {
@@ -77,8 +83,9 @@ pub(super) enum Over {
 }
 
 /// Puts a token of this generation into the fence and the release's format on the store. Gives the new fence; no row
-/// if the fence may not be taken, or the format is one that the release does not know.
-pub(super) fn claim(release: &Release, generation: u64, over: Over) -> String {
+/// if the store is not the one of this id, the fence may not be taken, or the format is one that the release does not
+/// know.
+pub(super) fn claim(release: &Release, id: &str, generation: u64, over: Over) -> String {
     let compare = match over {
         Over::Own => "=",
         Over::Lower => "<=",
@@ -89,25 +96,27 @@ pub(super) fn claim(release: &Release, generation: u64, over: Over) -> String {
         .map(|known| format!("'{}'", known.format))
         .collect::<Vec<_>>()
         .join(", ");
-    let format = release.format;
+    let (format, id) = (release.format, quoted(id));
     // Everything up to here may be of an older format; what comes is of ours.
     format!(
         "UPDATE fence SET generation = {generation}, epoch = epoch + 1, format = '{format}',
              migrated = CASE WHEN format = '{format}' THEN migrated ELSE 0 END,
              migrate_until = CASE WHEN format = '{format}' THEN migrate_until ELSE upper END
          WHERE (generation IS NULL OR generation {compare} {generation}) AND (format IS NULL OR format IN ({known}))
+             AND store_id = {id}
          RETURNING generation, epoch, upper"
     )
 }
 
-/// Appends one record if the fence still holds `token` and `upper`. Gives the record's position; no row if it does
-/// not.
-pub(super) fn append(release: &Release, fence: Fence, effects: &[Effect]) -> String {
+/// Appends one record if the fence of the store of this id still holds `token` and `upper`. Gives the record's
+/// position; no row if it does not.
+pub(super) fn append(release: &Release, id: &str, fence: Fence, effects: &[Effect]) -> String {
     let Token { generation, epoch } = fence.token;
-    let upper = fence.upper;
+    let (upper, id) = (fence.upper, quoted(id));
     let mut text = format!(
         "WITH advanced AS (
-             UPDATE fence SET upper = upper + 1 WHERE generation = {generation} AND epoch = {epoch} AND upper = {upper}
+             UPDATE fence SET upper = upper + 1
+             WHERE generation = {generation} AND epoch = {epoch} AND upper = {upper} AND store_id = {id}
              RETURNING upper),
          logged AS (INSERT INTO log SELECT upper, {}, {} FROM advanced)",
         release.mark,
@@ -118,19 +127,22 @@ pub(super) fn append(release: &Release, fence: Fence, effects: &[Effect]) -> Str
     text + " SELECT upper FROM advanced"
 }
 
-/// Writes these records anew in the release's format, and notes that everything up to `to` is done, if the fence holds
-/// `token` and nobody did it meanwhile. Gives the new position; no row if not.
+/// Writes these records anew in the release's format, and notes that everything up to `to` is done, if the fence of the
+/// store of this id holds `token` and nobody did it meanwhile. Gives the new position; no row if not.
 pub(super) fn migrate(
     release: &Release,
+    id: &str,
     token: Token,
     from: u64,
     to: u64,
     records: &[Record],
 ) -> String {
     let Token { generation, epoch } = token;
+    let id = quoted(id);
     let mut text = format!(
         "WITH advanced AS (
-             UPDATE fence SET migrated = {to} WHERE generation = {generation} AND epoch = {epoch} AND migrated = {from}
+             UPDATE fence SET migrated = {to}
+             WHERE generation = {generation} AND epoch = {epoch} AND migrated = {from} AND store_id = {id}
              RETURNING migrated)"
     );
     if !records.is_empty() {
@@ -179,9 +191,7 @@ fn put_catalog(text: &mut String, listed: &[(u64, usize, &str)]) {
     }
     let rows = listed
         .iter()
-        .map(|(position, part, statement)| {
-            format!("({position}, {part}, '{}')", statement.replace('\'', "''"))
-        })
+        .map(|(position, part, statement)| format!("({position}, {part}, {})", quoted(statement)))
         .collect::<Vec<_>>()
         .join(", ");
     *text += &format!(
