@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 /// Used when the address names no schema.
 const SCHEMA: &str = "changeover";
@@ -80,7 +80,8 @@ impl PostgresAddress {
         &self.trust
     }
 
-    /// What the client connects with. A password that the address does not give is taken from `PGPASSWORD`.
+    /// What the client connects with: always a session that takes writes, which of several addresses of a name may be
+    /// one only. A password that the address does not give is taken from `PGPASSWORD`.
     pub(super) fn config(&self) -> Config {
         let mut config = self.config.clone();
         if config.get_password().is_none()
@@ -88,6 +89,7 @@ impl PostgresAddress {
         {
             config.password(password.as_encoded_bytes());
         }
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         if config.get_application_name().is_none() {
             config.application_name("changeover-reference");
         }

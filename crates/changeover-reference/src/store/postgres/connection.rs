@@ -2,11 +2,12 @@
 //! never waited for without end.
 
 use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio_postgres::error::{DbError, Severity, SqlState};
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::PostgresAddress;
@@ -19,6 +20,10 @@ const STATEMENT: Duration = Duration::from_secs(4);
 
 /// After this we do not wait any more for a server that does not even say so.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// Why a server that lets us in is none for a store.
+const NO_WRITES: &str = "the server takes no writes: it is a standby, or default_transaction_read_only is on; name the \
+                         primary, or a role that may write";
 
 /// Why a statement gave no result.
 #[derive(Debug)]
@@ -132,13 +137,14 @@ impl Connection {
                 .await?;
             // Its error reaches whoever waits for an answer.
             tokio::spawn(connection);
-            client.batch_execute(&settings).await?;
-            Ok::<_, Error>(client)
+            let answer = client.simple_query(&settings).await?;
+            Ok::<_, Error>((client, says_true(&answer)))
         };
         let connected =
             runtime.block_on(async { tokio::time::timeout(CONNECTING, connecting).await });
         let why = match connected {
-            Ok(Ok(client)) => return Ok(Live { runtime, client }),
+            Ok(Ok((client, false))) => return Ok(Live { runtime, client }),
+            Ok(Ok((_, true))) => NO_WRITES.to_owned(),
             Ok(Err(error)) => cause(&error),
             Err(_) => format!("no connection within {} s", CONNECTING.as_secs()),
         };
@@ -147,14 +153,25 @@ impl Connection {
     }
 }
 
-/// What our statements rest on, whatever the server's, the database's and the role's settings are.
+/// What our statements rest on, whatever the server's, the database's and the role's settings are; and at last whether
+/// the server is a standby, whose fence may be an old one.
 fn settings(schema: &str) -> String {
     format!(
         "SET search_path TO \"{schema}\"; SET statement_timeout TO {}; SET client_min_messages TO warning; \
          SET standard_conforming_strings TO on; SET default_transaction_isolation TO 'read committed'; \
-         SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+         SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
+         SELECT pg_is_in_recovery()",
         STATEMENT.as_millis()
     )
+}
+
+/// Whether the last row of an answer is true.
+fn says_true(answer: &[SimpleQueryMessage]) -> bool {
+    let last = answer.iter().rev().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row.get(0) == Some("t")),
+        _ => None,
+    });
+    last.unwrap_or(false)
 }
 
 /// Whether the server says with this that nothing of the statement is left. An error that ends the connection may
@@ -167,12 +184,20 @@ fn is_rolled_back(error: &DbError) -> bool {
         && *error.code() != SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN
 }
 
+/// Whether it is the client itself that found no session that takes writes: no error of the system, which has a number.
+fn is_without_writes(source: &(dyn std::error::Error + 'static)) -> bool {
+    source.downcast_ref::<io::Error>().is_some_and(|error| {
+        error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none()
+    })
+}
+
 /// The reason in one line, without the client's frame around it.
 fn cause(error: &Error) -> String {
     if let Some(refusal) = error.as_db_error() {
         return format!("{} ({})", refusal.message(), refusal.code().code());
     }
     match error.source() {
+        Some(source) if is_without_writes(source) => NO_WRITES.to_owned(),
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     }

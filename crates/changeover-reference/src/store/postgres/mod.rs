@@ -1,12 +1,14 @@
 //! The metadata store as a schema of a PostgreSQL database, shared by processes wherever they are.
 //!
 //! Every write is a single statement ([`statements`]), committed by the server by itself: a process that is stopped
-//! leaves no transaction open, and so no lock that others would wait for. Reads are plain SELECTs. A handle connects
+//! leaves no transaction open that writes, and so no lock that a writer would wait for. Reads are plain SELECTs; one that
+//! is stopped in the middle keeps its snapshot, and who drops the tables waits for it. A handle connects
 //! when it is first used, and again after the connection broke; only a write that was under way then has an unknown
 //! outcome.
 
 mod address;
 mod connection;
+mod look;
 mod statements;
 mod tls;
 
@@ -15,8 +17,10 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSqlOwned, Type};
 
 pub use address::PostgresAddress;
+pub use look::{StoreTrouble, look, remove};
 
 use self::connection::{Connection, Fault};
+use self::look::Look;
 use self::statements::Over;
 use super::format::Part;
 use super::place::{Place, Raw, signed, unsigned};
@@ -43,71 +47,6 @@ struct State {
     migrate_until: u64,
 }
 
-/// Why a store cannot be used, before anything is started on it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StoreTrouble {
-    /// Nobody answers there, or not to us.
-    #[error("{0}")]
-    Unreachable(String),
-    /// What is there is something else.
-    #[error("{0}")]
-    Foreign(String),
-    /// It did not do what it was asked for.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl From<StoreError> for StoreTrouble {
-    fn from(error: StoreError) -> Self {
-        let told = error.to_string();
-        match error {
-            StoreError::Unreachable { .. } => StoreTrouble::Unreachable(told),
-            StoreError::Foreign { .. } => StoreTrouble::Foreign(told),
-            _ => StoreTrouble::Failed(told),
-        }
-    }
-}
-
-/// Looks whether a store can be used: the server answers, lets us in, and the schema is absent, empty or a store. It
-/// changes nothing.
-///
-/// # Errors
-///
-/// What is in the way, in a sentence without a password.
-pub fn look(address: &PostgresAddress) -> Result<(), StoreTrouble> {
-    Ok(PostgresStore::open(address, newest())?.look().map(|_| ())?)
-}
-
-/// Removes a store with its schema. A schema that is absent, or holds something else, is left as it is.
-///
-/// # Errors
-///
-/// When the schema holds something else, or could not be removed.
-pub fn remove(address: &PostgresAddress) -> Result<(), StoreTrouble> {
-    let mut store = PostgresStore::open(address, newest())?;
-    if store.look()? == Look::Absent {
-        return Ok(());
-    }
-    store.send(&statements::remove(address.schema()))?;
-    Ok(())
-}
-
-fn newest() -> &'static Release {
-    let ladder = crate::ladder::releases();
-    &ladder[ladder.len() - 1]
-}
-
-/// What is found where a store should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
-    /// No such schema.
-    Absent,
-    /// A schema without a thing in it.
-    Empty,
-    /// A store.
-    Ours,
-}
-
 impl PostgresStore {
     pub(super) fn open(
         address: &PostgresAddress,
@@ -129,36 +68,13 @@ impl PostgresStore {
 
     /// Refuses a schema that holds something else; makes an empty one, or one that is not there, a store.
     fn check(&mut self) -> Result<(), StoreError> {
-        let there = match self.look()? {
+        let there = match self.look_for_use()? {
             Look::Ours => return Ok(()),
             Look::Empty => true,
             Look::Absent => false,
         };
         let schema = self.connection.address().schema().to_owned();
         self.send(&statements::initialise(&schema, there)).map(drop)
-    }
-
-    /// Refuses a schema that holds something else.
-    fn look(&mut self) -> Result<Look, StoreError> {
-        let schema = self.connection.address().schema().to_owned();
-        let row = self
-            .connection
-            .ask(async |client| {
-                client
-                    .query_typed_one(statements::LOOK, &[(&schema, Type::TEXT)])
-                    .await
-            })
-            .map_err(|fault| self.reading(fault))?;
-        let (there, things): (bool, i64) = (self.column(&row, 0)?, self.column(&row, 1)?);
-        let comment: Option<String> = self.column(&row, 2)?;
-        match (there, things) {
-            (false, _) => Ok(Look::Absent),
-            (true, 0) => Ok(Look::Empty),
-            _ if comment.as_deref() == Some(statements::OURS) => Ok(Look::Ours),
-            _ => Err(self.place.foreign(format!(
-                "the schema `{schema}` holds tables of another product; give another with `schema=NAME`"
-            ))),
-        }
     }
 
     fn state(&mut self) -> Result<State, StoreError> {
@@ -295,6 +211,16 @@ impl PostgresStore {
         let store = self.place.name.clone();
         match fault {
             Fault::Unreachable(cause) | Fault::Lost(cause) => {
+                StoreError::Unreachable { store, cause }
+            }
+            // Somebody may grant it, or make the server a primary again; what we asked for is as it should be.
+            Fault::Refused { state, cause }
+                if [
+                    SqlState::INSUFFICIENT_PRIVILEGE,
+                    SqlState::READ_ONLY_SQL_TRANSACTION,
+                ]
+                .contains(&state) =>
+            {
                 StoreError::Unreachable { store, cause }
             }
             // The tables are not what we made.

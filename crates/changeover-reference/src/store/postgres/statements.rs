@@ -17,13 +17,29 @@ use crate::ladder::{self, Release};
 /// Put on the fence as a comment, so that another product's tables are not taken for a store.
 pub(super) const OURS: &str = "metadata store of the changeover reference database";
 
-/// What a fresh look at a schema tells: whether it is there, how many things are in it, and the fence's comment.
+/// What a fresh look at a schema tells: whether it is there, how many things are in it, the fence's comment, and which
+/// rights the role lacks: to make the store, or to use the one that is there.
 pub(super) const LOOK: &str = "
-    SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
-        (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1),
-        (SELECT d.description FROM pg_description d JOIN pg_class c ON c.oid = d.objoid
-             JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE n.nspname = $1 AND c.relname = 'fence' AND d.objsubid = 0 AND d.classoid = 'pg_class'::regclass)";
+    WITH place AS (SELECT oid FROM pg_namespace WHERE nspname = $1),
+        found AS (SELECT
+            (SELECT count(*) FROM pg_class JOIN place ON relnamespace = place.oid)
+            + (SELECT count(*) FROM pg_proc JOIN place ON pronamespace = place.oid)
+            + (SELECT count(*) FROM pg_type JOIN place ON typnamespace = place.oid) AS things),
+        lacking AS (
+            SELECT 'CREATE on the database' AS what
+            WHERE NOT EXISTS (SELECT FROM place) AND NOT has_database_privilege(current_database(), 'CREATE')
+            UNION ALL SELECT 'USAGE on the schema' FROM place WHERE NOT has_schema_privilege(oid, 'USAGE')
+            UNION ALL SELECT 'CREATE on the schema' FROM place, found
+            WHERE things = 0 AND NOT has_schema_privilege(oid, 'CREATE')
+            UNION ALL SELECT needed.privilege || ' on the table ' || relname
+            FROM (VALUES ('fence', 'SELECT'), ('fence', 'UPDATE'), ('log', 'SELECT'), ('log', 'INSERT'),
+                ('log', 'UPDATE'), ('catalog', 'INSERT')) AS needed (name, privilege)
+                JOIN pg_class ON relname = needed.name JOIN place ON relnamespace = place.oid
+            WHERE NOT has_table_privilege(pg_class.oid, needed.privilege))
+    SELECT EXISTS (SELECT FROM place), (SELECT things FROM found),
+        (SELECT description FROM pg_description JOIN pg_class ON pg_class.oid = objoid JOIN place ON relnamespace = place.oid
+         WHERE relname = 'fence' AND objsubid = 0 AND classoid = 'pg_class'::regclass),
+        (SELECT string_agg(what, ', ') FROM lacking)";
 
 /// The fence row.
 pub(super) const FENCE: &str =
@@ -65,7 +81,7 @@ pub(super) fn initialise(schema: &str, schema_exists: bool) -> String {
 
 /// Removes a store with its schema.
 pub(super) fn remove(schema: &str) -> String {
-    format!("DROP SCHEMA {schema} CASCADE")
+    format!("DROP SCHEMA \"{schema}\" CASCADE")
 }
 
 /// A text as a literal. Settings of the connection see to it that a backslash means itself.

@@ -2,6 +2,7 @@
 
 mod failing_store;
 mod places;
+mod rights;
 mod stopped;
 mod tls;
 
