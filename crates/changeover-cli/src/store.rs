@@ -168,10 +168,24 @@ fn schema_of(run: &str) -> String {
 
 fn postgres(location: &str) -> Result<Store, CliError> {
     let text = format!("postgres:{location}");
-    let address: PostgresAddress = text.parse().map_err(|problem| {
+    let unusable = |problem: String| {
         CliError::bad_input(format!("the metadata store cannot be used: {problem}"))
-    })?;
-    look(&address).map_err(|trouble| match trouble {
+    };
+    let address: PostgresAddress = text.parse().map_err(unusable)?;
+    let directory = std::env::current_dir()
+        .map_err(|e| unusable(format!("there is no current directory ({e})")))?;
+    // Instances do not share it for ever, and `cleanup` may be run in another.
+    let address = address.absolute(&directory);
+    let own_schema = !address.schema_given();
+    // What matters then is not the default schema, but whether another can be made beside it.
+    let place = match own_schema {
+        true => address
+            .clone()
+            .with_schema(&schema_of("rehearsal"))
+            .map_err(unusable)?,
+        false => address.clone(),
+    };
+    look(&place).map_err(|trouble| match trouble {
         StoreTrouble::Unreachable(told) => CliError::cannot_run_here(format!(
             "{told}; start the server, or correct the address, user and password (PGPASSWORD)"
         )),
@@ -179,7 +193,7 @@ fn postgres(location: &str) -> Result<Store, CliError> {
         StoreTrouble::Failed(told) => CliError::cannot_run_here(told),
     })?;
     Ok(Store::Postgres {
-        own_schema: !PostgresAddress::names_schema(&text),
+        own_schema,
         address: Box::new(address),
     })
 }

@@ -181,6 +181,12 @@ fn a_store_that_cannot_be_had_is_refused_before_anything_is_made() {
             2,
             "belongs to PostgreSQL itself",
         ),
+        // Made absolute, as instances and `cleanup` may be elsewhere.
+        (
+            "postgres://h/d?sslmode=verify-ca&sslrootcert=ca.pem".to_owned(),
+            4,
+            "the root certificates in /",
+        ),
     ] {
         let (exit, told) = refusal(&store);
         assert_eq!(exit, code, "{told}");

@@ -1,14 +1,17 @@
 //! The address of a store in PostgreSQL: `postgres://user[:password]@host[:port]/db?option=value&…`.
 //!
-//! The client crate parses what libpq knows; `schema` and the certificates are ours. Nothing here ever shows the
-//! password, nor an address that could not be parsed: a forgotten percent sign would put the password anywhere in it.
+//! The client crate parses what libpq knows; `schema` and the certificates are ours. What is shown can be given to another
+//! process, which then connects in the same way. Nothing here ever shows the password, nor an address that could not be
+//! parsed: a forgotten percent sign would put the password anywhere in it.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+
+use super::percent::{decoded, encoded};
 
 /// Used when the address names no schema.
 const SCHEMA: &str = "changeover";
@@ -18,12 +21,33 @@ const LONGEST_NAME: usize = 63;
 
 const PORT: u16 = 5432;
 
+/// The options that are shown as they were given. The other ones that the client knows have a place of their own in what
+/// is shown, but for the password; one that it will know some day may be a secret too.
+const SHOWN: [&str; 13] = [
+    "application_name",
+    "channel_binding",
+    "connect_timeout",
+    "hostaddr",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "load_balance_hosts",
+    "options",
+    "sslnegotiation",
+    "target_session_attrs",
+    "tcp_user_timeout",
+];
+
 /// Where a metadata store in PostgreSQL is: server, database and schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostgresAddress {
     config: Config,
     schema: String,
+    schema_given: bool,
     trust: Trust,
+    /// Those of [`SHOWN`] that were given.
+    options: Vec<(String, String)>,
 }
 
 /// Which certificates of the server are good enough, once the connection is encrypted.
@@ -43,6 +67,21 @@ impl PostgresAddress {
         &self.schema
     }
 
+    /// Whether a schema was named, or the store goes where it goes by default.
+    pub fn schema_given(&self) -> bool {
+        self.schema_given
+    }
+
+    /// The same place for processes with any current directory: a file of root certificates that is named relatively is
+    /// in `directory`. The directory of a socket cannot be named so.
+    #[must_use]
+    pub fn absolute(mut self, directory: &Path) -> Self {
+        if let Trust::Root(root) | Trust::RootAndName(root) = &mut self.trust {
+            *root = directory.join(&root);
+        }
+        self
+    }
+
     /// The same place with another schema.
     ///
     /// # Errors
@@ -51,6 +90,7 @@ impl PostgresAddress {
     pub fn with_schema(self, name: &str) -> Result<Self, String> {
         Ok(Self {
             schema: checked_schema(name)?,
+            schema_given: true,
             ..self
         })
     }
@@ -63,17 +103,7 @@ impl PostgresAddress {
 
     /// The address without schema and password.
     pub fn server(&self) -> String {
-        let shown = self.to_string();
-        let schema = format!("&schema={}", self.schema);
-        shown.strip_suffix(&schema).unwrap_or(&shown).to_owned()
-    }
-
-    /// Whether the address itself names a schema.
-    pub fn names_schema(text: &str) -> bool {
-        let options = text.split_once('?').map_or("", |(_, options)| options);
-        options
-            .split('&')
-            .any(|option| option.starts_with("schema="))
+        Server(self).to_string()
     }
 
     pub(super) fn trust(&self) -> &Trust {
@@ -98,14 +128,23 @@ impl PostgresAddress {
 
     /// Takes what is ours out of the options; the rest is the client's.
     fn with_options(base: &str, options: &str) -> Result<Self, String> {
-        let (mut schema, mut mode, mut root) = (SCHEMA.to_owned(), None, None);
-        let mut others = Vec::new();
+        let (mut schema, mut mode, mut root) = (None, None, None);
+        let (mut others, mut shown) = (Vec::new(), Vec::new());
         for option in options.split('&').filter(|option| !option.is_empty()) {
-            match option.split_once('=') {
-                Some(("schema", name)) => schema = checked_schema(&decoded(name)?)?,
-                Some(("sslmode", value)) => mode = Some(decoded(value)?),
-                Some(("sslrootcert", file)) => root = Some(PathBuf::from(decoded(file)?)),
-                _ => others.push(option),
+            let (name, value) = match option.split_once('=') {
+                Some((name, value)) => (decoded(name)?, value),
+                None => (String::new(), ""),
+            };
+            match name.as_str() {
+                "schema" => schema = Some(checked_schema(&decoded(value)?)?),
+                "sslmode" => mode = Some(decoded(value)?),
+                "sslrootcert" => root = Some(PathBuf::from(decoded(value)?)),
+                _ => {
+                    others.push(option);
+                    if SHOWN.contains(&name.as_str()) {
+                        shown.push((name, decoded(value)?));
+                    }
+                }
             }
         }
         let mut config: Config = format!("{base}?{}", others.join("&"))
@@ -116,14 +155,19 @@ impl PostgresAddress {
         if config.get_hosts().is_empty() {
             config.host("localhost");
         }
+        if config.get_ports().is_empty() {
+            config.port(PORT);
+        }
         // Two servers are two stores, of which each could have a leader.
-        let [Host::Unix(_) | Host::Tcp(_)] = config.get_hosts() else {
+        if config.get_hosts().len() > 1 || config.get_hostaddrs().len() > 1 {
             return Err("the address names several hosts; a metadata store is on one".to_owned());
-        };
+        }
         Ok(Self {
             config,
-            schema,
+            schema_given: schema.is_some(),
+            schema: schema.unwrap_or_else(|| SCHEMA.to_owned()),
             trust,
+            options: shown,
         })
     }
 }
@@ -170,36 +214,6 @@ fn unusable(error: &tokio_postgres::Error) -> String {
     )
 }
 
-fn decoded(text: &str) -> Result<String, String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let mut digit = || rest.next().and_then(|byte| (byte as char).to_digit(16));
-                match (digit(), digit()) {
-                    (Some(high), Some(low)) => (high * 16 + low) as u8,
-                    _ => return Err("a percent sign lacks its two digits".to_owned()),
-                }
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).map_err(|_| "an option is not UTF-8".to_owned())
-}
-
-fn encoded(text: &[u8]) -> String {
-    text.iter().fold(String::new(), |mut out, &byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            out.push(byte as char);
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-        out
-    })
-}
-
 impl FromStr for PostgresAddress {
     type Err = String;
 
@@ -222,13 +236,28 @@ impl FromStr for PostgresAddress {
 impl fmt::Display for PostgresAddress {
     /// The address without its password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}&schema={}", Server(self), self.schema)
+    }
+}
+
+/// What an address says without its schema.
+struct Server<'a>(&'a PostgresAddress);
+
+impl fmt::Display for Server<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PostgresAddress {
+            config,
+            trust,
+            options,
+            ..
+        } = self.0;
         f.write_str("postgres://")?;
-        if let Some(user) = self.config.get_user() {
+        if let Some(user) = config.get_user() {
             write!(f, "{}@", encoded(user.as_bytes()))?;
         }
-        let port = self.config.get_ports().first().copied().unwrap_or(PORT);
+        let port = config.get_ports().first().copied().unwrap_or(PORT);
         let mut socket: Option<&Path> = None;
-        match self.config.get_hosts().first() {
+        match config.get_hosts().first() {
             Some(Host::Tcp(host)) if host.contains(':') => write!(f, "[{host}]:{port}")?,
             Some(Host::Tcp(host)) => write!(f, "{}:{port}", encoded(host.as_bytes()))?,
             Some(Host::Unix(path)) => socket = Some(path),
@@ -237,13 +266,13 @@ impl fmt::Display for PostgresAddress {
         write!(
             f,
             "/{}?",
-            encoded(self.config.get_dbname().unwrap_or("").as_bytes())
+            encoded(config.get_dbname().unwrap_or("").as_bytes())
         )?;
         if let Some(path) = socket {
             let path = encoded(path.as_os_str().as_encoded_bytes());
             write!(f, "host={path}&port={port}&")?;
         }
-        let mode = match (self.config.get_ssl_mode(), &self.trust) {
+        let mode = match (config.get_ssl_mode(), trust) {
             (_, Trust::Root(_)) => "verify-ca",
             (_, Trust::RootAndName(_)) => "verify-full",
             (SslMode::Disable, Trust::Any) => "disable",
@@ -251,11 +280,14 @@ impl fmt::Display for PostgresAddress {
             (_, Trust::Any) => "prefer",
         };
         write!(f, "sslmode={mode}")?;
-        if let Trust::Root(root) | Trust::RootAndName(root) = &self.trust {
+        if let Trust::Root(root) | Trust::RootAndName(root) = trust {
             let root = encoded(root.as_os_str().as_encoded_bytes());
             write!(f, "&sslrootcert={root}")?;
         }
-        write!(f, "&schema={}", self.schema)
+        for (name, value) in options {
+            write!(f, "&{name}={}", encoded(value.as_bytes()))?;
+        }
+        Ok(())
     }
 }
 
@@ -299,10 +331,58 @@ mod tests {
                 "postgres://h/d?sslmode=verify-full&sslrootcert=ca.pem",
                 "postgres://h:5432/d?sslmode=verify-full&sslrootcert=ca.pem&schema=changeover",
             ),
+            (
+                "postgres://me:pw@h/d?options=-c%20x%3Dy&password=SECRET&schema=s&hostaddr=10.0.0.7&%75ser=you&connect_timeout=3",
+                "postgres://you@h:5432/d?sslmode=prefer&options=-c%20x%3Dy&hostaddr=10.0.0.7&connect_timeout=3&schema=s",
+            ),
+            (
+                "postgres://h/d?channel_binding=require&keepalives=0&application_name=a%26b&target_session_attrs=any",
+                "postgres://h:5432/d?sslmode=prefer&channel_binding=require&keepalives=0&application_name=a%26b&target_session_attrs=any&schema=changeover",
+            ),
         ] {
             let parsed = address(given).unwrap();
             assert_eq!(parsed.to_string(), shown, "{given}");
-            assert_eq!(address(shown).unwrap().to_string(), shown);
+            let again = address(shown).unwrap();
+            assert_eq!(again.to_string(), shown);
+            assert_eq!(again.password(), None);
+            // But for the password, whoever is told the address connects in the same way.
+            let [config, other] = [parsed, again].map(|mut one| {
+                one.config.password("");
+                one.config
+            });
+            assert_eq!(config, other, "{given}");
+        }
+    }
+
+    #[test]
+    fn whether_a_schema_was_given_is_known() {
+        for (given, named) in [
+            ("postgres://me@h/d", false),
+            ("postgres://me@h/d?schema=s", true),
+            ("postgres://me@h/d?connect_timeout=3&%73chema=s", true),
+            // A question mark before the `@` belongs to the password.
+            ("postgres://me:a?b@h/d?schema=s", true),
+            ("postgres://me:a?schema=s@h/d", false),
+            ("postgres://me@h/d?application_name=schema=s", false),
+        ] {
+            let address = address(given).unwrap();
+            assert_eq!(address.schema_given(), named, "{given}");
+            assert_eq!(address.schema(), if named { "s" } else { "changeover" });
+            assert!(address.with_schema("x").unwrap().schema_given());
+        }
+    }
+
+    #[test]
+    fn certificates_are_found_from_anywhere() {
+        for (file, wanted) in [
+            ("ca.pem", "/home/me/ca.pem"),
+            ("/etc/ca.pem", "/etc/ca.pem"),
+        ] {
+            let given = format!("postgres://h/d?sslmode=verify-ca&sslrootcert={file}&schema=s");
+            let absolute = address(&given).unwrap().absolute(Path::new("/home/me"));
+            let wanted =
+                format!("postgres://h:5432/d?sslmode=verify-ca&sslrootcert={wanted}&schema=s");
+            assert_eq!(absolute.to_string(), wanted);
         }
     }
 
@@ -322,6 +402,7 @@ mod tests {
             ),
             ("postgres://h/d?schema=%4", "percent sign"),
             ("postgres://h1,h2/d", "several hosts"),
+            ("postgres://h/d?hostaddr=10.0.0.7,10.0.0.8", "several hosts"),
             ("postgres://h/d?colour=red", "unknown option `colour`"),
             ("postgres://h:none/d", "invalid value for option `port`"),
         ] {
@@ -333,13 +414,20 @@ mod tests {
     proptest! {
         /// Also where somebody forgot to encode it, and parts of it land in host, database or options.
         #[test]
-        fn a_password_is_never_shown(password in "[@:/?#&=%a-z]{0,3}SECRET[@:/?#&=%a-z]{0,3}") {
-            let text = format!("postgres://me:{password}@h/d?schema=s");
+        fn a_password_is_never_shown(
+            password in "[@:/?#&=%a-z]{0,3}(options=|host=)?SECRET[@:/?#&=%a-z]{0,3}",
+            name in prop::sample::select(vec!["", "password", "%70assword", "pass%77ord"]),
+            shown in prop::sample::select(SHOWN.to_vec()),
+        ) {
+            let text = match name {
+                "" => format!("postgres://me:{password}@h/d?{shown}=1&schema=s"),
+                name => format!("postgres://me@h/d?{shown}=1&{name}={}&schema=s", encoded(password.as_bytes())),
+            };
             match address(&text) {
                 Ok(address) => {
-                    prop_assert!(!address.to_string().contains("SECRET"), "{}", address);
-                    let debug = format!("{address:?}");
-                    prop_assert!(!debug.contains("SECRET"), "{}", debug);
+                    for shown in [address.to_string(), address.server(), format!("{address:?}")] {
+                        prop_assert!(!shown.contains("SECRET"), "{}", shown);
+                    }
                 }
                 Err(error) => prop_assert!(!error.contains("SECRET"), "{}", error),
             }

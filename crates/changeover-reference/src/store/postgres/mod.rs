@@ -9,6 +9,7 @@
 mod address;
 mod connection;
 mod look;
+mod percent;
 mod statements;
 mod tls;
 
