@@ -17,6 +17,9 @@ use crate::{exit, log};
 /// How long a transaction waits for its turn to write.
 const WAIT: Duration = Duration::from_millis(400);
 
+/// How long a portion of a migration waits for its turn, before it asks for it once more.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
 /// Commits after which the store may be tidied.
 const TIDY_EVERY: u64 = 1_000;
 
@@ -65,18 +68,19 @@ impl Leader {
         self.confirm.token()
     }
 
+    /// How far the migration is. Takes no turn: most leaders have nothing to migrate.
+    pub(crate) fn migration(&self) -> Result<Migration, StoreError> {
+        self.confirm.migration()
+    }
+
     /// Rewrites some records of older formats. Takes its turn like a transaction, so that no commit has to wait at
     /// the store for a lock that it cannot queue for.
     pub(crate) fn migrate(&self, limit: usize) -> Result<Migration, StoreError> {
-        match self.writer.acquire(Duration::from_secs(3600)) {
-            Some(mut permit) => {
+        loop {
+            if let Some(mut permit) = self.writer.acquire(PATIENCE) {
                 let token = permit.token;
-                permit.store.migrate(token, limit)
+                return permit.store.migrate(token, limit);
             }
-            None => Ok(Migration::At {
-                position: 0,
-                until: 0,
-            }),
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::exit;
-use crate::store::{MetadataStore, StoreError, Token};
+use crate::store::{MetadataStore, Migration, StoreError, Token};
 
 #[derive(Debug, Default)]
 struct Rounds {
@@ -95,14 +95,19 @@ impl Confirm {
         }
     }
 
+    /// How far the migration is, asked beside those who write.
+    pub(crate) fn migration(&self) -> Result<Migration, StoreError> {
+        self.store().migration()
+    }
+
+    fn store(&self) -> MutexGuard<'_, Box<dyn MetadataStore>> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn look(&self) -> Result<(), StoreError> {
         // Before the look, which may be overtaken by a commit.
         let known = self.known.load(Ordering::Acquire);
-        let found = self
-            .store
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .fence();
+        let found = self.store().fence();
         match found {
             Ok(fence) if fence.token != self.token => exit::fenced(self.token, fence.token),
             Ok(fence) if fence.upper < known => exit::put_back(known, fence.upper),

@@ -6,7 +6,7 @@ use crate::commit::Leader;
 use crate::store::{Migration, StoreError};
 use crate::{exit, log};
 
-/// How long a migration waits for a store that cannot be reached, before it tries again.
+/// How long a migration waits for a store that cannot be reached or is too slow, before it tries again.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Rewrites records of older releases in ours. SQL is answered meanwhile: each record says which format it has, so
@@ -23,32 +23,77 @@ pub(crate) fn run(leader: &Leader, portion: usize) {
     let hold = number("CHANGEOVER_TEST_MIGRATION_HOLD_AFTER");
     let started = Instant::now();
     let mut portions = 0;
+    let mut progress = patiently(leader, || leader.migration());
+    // The end is where the log ended when we took the fence, so that the last portion says that it is the last.
+    while let Migration::At { position, until } = progress
+        && position < until
+    {
+        if portions > 0 && hold == Some(portions) {
+            log::info!("migration held at {position} of {until}");
+            return;
+        }
+        progress = patiently(leader, || leader.migrate(portion));
+        portions += 1;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if portions > 0 {
+        log::info!(
+            "migrated the store in {:.1} ms; portions: {portions}",
+            started.elapsed().as_secs_f64() * 1000.0
+        );
+    }
+}
+
+/// Asks again while the store cannot be reached or does not do its work: then nothing was written, and nobody waits for
+/// it. Ends the process when it is fenced, or the outcome is unknown.
+fn patiently(leader: &Leader, mut ask: impl FnMut() -> Result<Migration, StoreError>) -> Migration {
     loop {
-        match leader.migrate(portion) {
-            Ok(Migration::Done) => {
-                if portions > 0 {
-                    log::info!(
-                        "migrated the store in {:.1} ms; portions: {portions}",
-                        started.elapsed().as_secs_f64() * 1000.0
-                    );
-                }
-                return;
-            }
-            Ok(Migration::At { position, until }) => {
-                portions += 1;
-                if hold == Some(portions) {
-                    log::info!("migration held at {position} of {until}");
-                    return;
-                }
-                std::thread::sleep(Duration::from_millis(1));
-            }
+        match ask() {
             Ok(Migration::Fenced(newer)) => exit::fenced(leader.token(), newer),
-            // Nothing was written, and nobody waits for it.
-            Err(error @ StoreError::Unreachable { .. }) => {
+            Ok(progress) => return progress,
+            Err(error @ (StoreError::Unreachable { .. } | StoreError::Failed { .. })) => {
                 log::warning!("{error}; the migration goes on later");
                 std::thread::sleep(PAUSE);
             }
             Err(error) => exit::store_failed(&error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::{channel, sync_channel};
+
+    use super::*;
+    use crate::copy::{DataDirectory, PrivateCopy};
+    use crate::ladder;
+    use crate::store::{Role, StoreAddress};
+
+    #[test]
+    fn a_leader_with_nothing_to_migrate_waits_for_no_writer() {
+        let place = tempfile::tempdir().unwrap();
+        let address = StoreAddress::Sqlite(place.path().join("store.db"));
+        let open = || address.open(ladder::find("current").unwrap()).unwrap();
+        let mut store = open();
+        let Role::Lead(fence) = store.begin(0).unwrap() else {
+            panic!("an empty store is ours")
+        };
+        let data = DataDirectory::take(place.path()).unwrap();
+        let copy = PrivateCopy::open(data, &store.id().unwrap(), "current", 0).unwrap();
+        let (tidy, _) = sync_channel(1);
+        let leader = Leader::new(fence.token, 0, open(), store, Arc::new(copy), tidy);
+        let leader = Arc::new(leader);
+
+        let writing = leader.begin().unwrap();
+        let (tell, done) = channel();
+        let migrating = Arc::clone(&leader);
+        std::thread::spawn(move || {
+            run(&migrating, 64);
+            tell.send(()).unwrap();
+        });
+        // Only a failing test waits so long.
+        done.recv_timeout(Duration::from_secs(60)).unwrap();
+        drop(writing);
     }
 }

@@ -125,6 +125,15 @@ pub(crate) enum Migration {
     Fenced(Token),
 }
 
+impl Migration {
+    fn from(position: u64, until: u64) -> Self {
+        match position < until {
+            true => Self::At { position, until },
+            false => Self::Done,
+        }
+    }
+}
+
 /// One handle on a metadata store.
 pub(crate) trait MetadataStore: Send {
     /// The store's own name, made when it was initialised: tells a private copy of this store from another's.
@@ -164,6 +173,9 @@ pub(crate) trait MetadataStore: Send {
 
     /// The records after `position`, at most `limit`, in order and without holes.
     fn read(&mut self, position: u64, limit: usize) -> Result<Vec<Record>, StoreError>;
+
+    /// How far the rewriting has come, without doing any of it; whoever's token is in the fence.
+    fn migration(&mut self) -> Result<Migration, StoreError>;
 
     /// Rewrites at most `limit` records of older formats under the fence, all or none.
     fn migrate(&mut self, token: Token, limit: usize) -> Result<Migration, StoreError>;

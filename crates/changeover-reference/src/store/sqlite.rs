@@ -158,6 +158,15 @@ impl SqliteStore {
         name.map(|name| self.place.known(name)).transpose()
     }
 
+    /// How far something is that the store counts; 0 if it does not yet.
+    fn mark(&self, connection: &Connection, key: &str) -> Result<u64, StoreError> {
+        connection
+            .prepare_cached("SELECT value FROM meta WHERE key = ?1")
+            .and_then(|mut statement| statement.query_row([key], |row| row.get(0)).optional())
+            .map(|value| unsigned(value.unwrap_or(0)))
+            .map_err(|e| self.failed(e))
+    }
+
     fn failed(&self, error: rusqlite::Error) -> StoreError {
         classify(&self.place.name, error, false)
     }
@@ -449,17 +458,14 @@ impl MetadataStore for SqliteStore {
             .collect())
     }
 
+    fn migration(&mut self) -> Result<Migration, StoreError> {
+        let position = self.mark(&self.connection, "migrated")?;
+        let until = self.mark(&self.connection, "migrate_until")?;
+        Ok(Migration::from(position, until))
+    }
+
     fn migrate(&mut self, token: Token, limit: usize) -> Result<Migration, StoreError> {
-        let mark = |store: &Self, connection: &Connection, key: &str| {
-            connection
-                .prepare_cached("SELECT value FROM meta WHERE key = ?1")
-                .and_then(|mut statement| statement.query_row([key], |row| row.get(0)).optional())
-                .map(|value| unsigned(value.unwrap_or(0)))
-                .map_err(|e| store.failed(e))
-        };
-        if mark(self, &self.connection, "migrated")?
-            >= mark(self, &self.connection, "migrate_until")?
-        {
+        if self.migration()? == Migration::Done {
             return Ok(Migration::Done);
         }
         self.write(|store, transaction| {
@@ -469,8 +475,8 @@ impl MetadataStore for SqliteStore {
             if fence.token != token {
                 return Ok(Migration::Fenced(fence.token));
             }
-            let until = mark(store, transaction, "migrate_until")?;
-            let from = mark(store, transaction, "migrated")?;
+            let until = store.mark(transaction, "migrate_until")?;
+            let from = store.mark(transaction, "migrated")?;
             let limit =
                 limit.min(usize::try_from(until.saturating_sub(from)).unwrap_or(usize::MAX));
             let records = store.records(transaction, from, limit)?;

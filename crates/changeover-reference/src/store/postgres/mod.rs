@@ -335,6 +335,15 @@ impl MetadataStore for PostgresStore {
         Ok(records.into_iter().map(|(_, record)| record).collect())
     }
 
+    fn migration(&mut self) -> Result<Migration, StoreError> {
+        let State {
+            migrated: position,
+            migrate_until: until,
+            ..
+        } = self.state()?;
+        Ok(Migration::from(position, until))
+    }
+
     fn migrate(&mut self, token: Token, limit: usize) -> Result<Migration, StoreError> {
         let State {
             fence,

@@ -124,6 +124,26 @@ fn a_migration_outlives_a_crash_of_the_store() {
 }
 
 #[test]
+fn a_migration_outlives_a_store_that_is_too_slow() {
+    let Some(world) = World::postgres() else {
+        return;
+    };
+    let old = world.leader("old", "v0.1.0", 0);
+    Sql::connect(&old).ok("CREATE TABLE t (n int8)");
+    let mut new = world.instance("new", "current", 1).start();
+    new.wait_status("ReadyToPromote");
+    // Records can be read and the fence be taken, but rewriting waits until the server gives up.
+    let store = Sql::to_store(&world.store());
+    store.ok("BEGIN; LOCK TABLE log IN SHARE MODE");
+    promote(&mut new);
+    new.wait_log("statement timeout (57014); the migration goes on later");
+    assert_eq!(Sql::connect(&new).int("SELECT count(*) FROM t"), 0);
+    store.ok("COMMIT");
+    new.wait_log("migrated the store");
+    assert!(new.is_running());
+}
+
+#[test]
 fn a_store_that_pauses_makes_clients_wait() {
     let Some((server, _world, leader)) = leader(&[]) else {
         return;
