@@ -8,18 +8,19 @@
 //! The file may be removed or replaced, which a process that has it open would not notice: it compares the file that it
 //! has with the one that the path names, after each look at the fence and each commit and before it tells anybody.
 
+mod log;
+
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::types::ValueRef;
 use rusqlite::{
     Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
 };
 
-use super::format::{self, Part};
-use super::place::{Place, Raw, signed, unsigned};
+use super::format;
+use super::place::{Place, signed, unsigned};
 use super::{Appended, Effect, Fence, MetadataStore, Migration, Record, Role, StoreError, Token};
 use crate::ladder::Release;
 
@@ -282,83 +283,6 @@ impl SqliteStore {
         };
         work().map_err(|e| self.failed(e))?;
         Ok(fence)
-    }
-
-    fn insert(
-        &self,
-        connection: &Connection,
-        position: u64,
-        effects: &[Effect],
-    ) -> rusqlite::Result<()> {
-        let mut insert = connection.prepare_cached(
-            "INSERT INTO log (position, part, mark, body) VALUES (?1, ?2, ?3, ?4)",
-        )?;
-        for (part, body) in format::encode(self.place.release.mark, effects)
-            .into_iter()
-            .enumerate()
-        {
-            let (position, mark) = (signed(position), self.place.release.mark);
-            match body {
-                Part::Text(text) => insert.execute(params![position, part as i64, mark, text])?,
-                Part::Bytes(bytes) => {
-                    insert.execute(params![position, part as i64, mark, bytes])?
-                }
-            };
-        }
-        if format::lists_definitions(self.place.release.mark) {
-            for (part, effect) in effects.iter().enumerate() {
-                if let Effect::Ddl { statement } = effect {
-                    connection
-                        .prepare_cached("INSERT OR REPLACE INTO catalog VALUES (?1, ?2, ?3)")?
-                        .execute(params![signed(position), part as i64, statement])?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The records after `position`, with the lowest mark among the parts of each.
-    fn records(
-        &self,
-        connection: &Connection,
-        position: u64,
-        limit: usize,
-    ) -> Result<Vec<(u8, Record)>, StoreError> {
-        let last = position.saturating_add(limit as u64);
-        let mut statement = connection
-            .prepare_cached("SELECT position, mark, body FROM log WHERE position > ?1 AND position <= ?2 ORDER BY position, part")
-            .map_err(|e| self.failed(e))?;
-        let mut rows = statement
-            .query(params![signed(position), signed(last)])
-            .map_err(|e| self.failed(e))?;
-        let mut raw: Vec<Raw> = Vec::new();
-        while let Some(row) = rows.next().map_err(|e| self.failed(e))? {
-            let at = unsigned(row.get(0).map_err(|e| self.failed(e))?);
-            let mark: u8 = row.get(1).map_err(|e| self.failed(e))?;
-            let part = match row.get_ref(2).map_err(|e| self.failed(e))? {
-                ValueRef::Text(text) => Part::Text(String::from_utf8_lossy(text).into_owned()),
-                ValueRef::Blob(bytes) => Part::Bytes(bytes.to_vec()),
-                other => {
-                    return Err(self
-                        .place
-                        .damaged(format!("record {at} holds {}", other.data_type())));
-                }
-            };
-            match raw.last_mut() {
-                Some(last) if last.position == at => {
-                    if last.mark != mark {
-                        return Err(self.place.damaged(format!("record {at} is of two formats")));
-                    }
-                    last.parts.push(part);
-                }
-                _ => raw.push(Raw {
-                    position: at,
-                    mark,
-                    parts: vec![part],
-                }),
-            }
-        }
-        self.place.records(position, raw)
     }
 }
 
