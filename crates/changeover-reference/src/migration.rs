@@ -9,6 +9,9 @@ use crate::{exit, log};
 /// How long a migration waits for a store that cannot be reached or is too slow, before it tries again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a new leader serves those who come back to it, before it takes turns and the machine for itself.
+const CALM: Duration = Duration::from_millis(100);
+
 /// Rewrites records of older releases in ours. SQL is answered meanwhile: each record says which format it has, so
 /// nothing waits for the end, and a process that dies here leaves a store that the next one reads and goes on with.
 /// Commits have their turn between portions of so many records.
@@ -24,6 +27,9 @@ pub(crate) fn run(leader: &Leader, portion: usize) {
     let started = Instant::now();
     let mut portions = 0;
     let mut progress = patiently(leader, || leader.migration());
+    if matches!(progress, Migration::At { position, until } if position < until) {
+        std::thread::sleep(CALM);
+    }
     // The end is where the log ended when we took the fence, so that the last portion says that it is the last.
     while let Migration::At { position, until } = progress
         && position < until
