@@ -159,7 +159,7 @@ impl Database {
         while Instant::now() < give_up {
             let told = std::fs::read_to_string(&addresses).unwrap_or_default();
             if let Ok(told) = serde_json::from_str::<serde_json::Value>(&told)
-                && let Some(addr) = told["sql_addr"].as_str()
+                && let Some(addr) = told["sql"].as_str()
             {
                 database.url = format!("postgres://bench@{addr}/bench");
                 if run(&database.url, "SELECT 1").await.is_ok() {
