@@ -273,8 +273,11 @@ impl Service {
     }
 
     fn handles(&self) -> Result<Handles, HydrateError> {
+        let mut append = self.open_store()?;
+        // A handle connects when it is first asked: now, and not while the first commit waits for it.
+        append.id()?;
         Ok(Handles {
-            append: self.open_store()?,
+            append,
             tidy: self.open_store()?,
         })
     }
