@@ -1,17 +1,16 @@
 //! A plan as a numbered tree of what will happen, for people.
 
+use crate::route::joined;
 use changeover_model::plan::{BUDGETS, Plan, StepPlan, Timeout};
 use changeover_model::text::harmless;
-use changeover_model::version::PathVersion;
 
 /// The tree of a plan: plain text, a newline at the end of every line.
 pub fn render(plan: &Plan) -> String {
-    let path: Vec<String> = plan.path.iter().map(PathVersion::to_string).collect();
     let mut out = format!(
         "{} on {}: {}\n",
         plan.target,
         plan.runtime,
-        path.join(" → ")
+        joined(&plan.path)
     );
     let workload = &plan.workload;
     let rng = match plan.rng.as_str() {

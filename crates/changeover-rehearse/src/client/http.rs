@@ -3,8 +3,7 @@
 //! 2xx is an acknowledgement. 4xx is a refusal that rules an effect out. After any other answer to a write its outcome
 //! is unknown: a 5xx tells that something went wrong, not before what.
 
-use super::error::connect_error;
-use super::stream::{Counted, SentBytes};
+use super::stream::{Counted, SentBytes, dial};
 use super::{ClientError, Request, UrlError};
 use crate::http::{Failure, HttpUrl, failure, quoted, read_bounded};
 use bytes::Bytes;
@@ -98,11 +97,7 @@ impl HttpClient {
         deadline: Instant,
     ) -> Result<Self, ClientError> {
         let attempt = async {
-            let stream = TcpStream::connect(addr)
-                .await
-                .map_err(|e| connect_error(&e))?;
-            stream.set_nodelay(true).map_err(|e| connect_error(&e))?;
-            let (stream, sent) = Counted::new(stream);
+            let (stream, sent) = dial(addr).await?;
             let (sender, connection) = http1::handshake(TokioIo::new(stream))
                 .await
                 .map_err(|e| of_failure(failure(&e)))?;

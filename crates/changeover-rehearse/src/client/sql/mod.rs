@@ -6,8 +6,7 @@
 
 mod classify;
 
-use super::error::connect_error;
-use super::stream::{Counted, SentBytes};
+use super::stream::{Counted, SentBytes, dial};
 use super::{ClientError, Request, UrlError};
 use changeover_model::target::{ClientTemplate, fill};
 use classify::of_postgres;
@@ -92,11 +91,7 @@ impl SqlClient {
         deadline: Instant,
     ) -> Result<Self, ClientError> {
         let attempt = async {
-            let stream = TcpStream::connect(addr)
-                .await
-                .map_err(|e| connect_error(&e))?;
-            stream.set_nodelay(true).map_err(|e| connect_error(&e))?;
-            let (stream, sent) = Counted::new(stream);
+            let (stream, sent) = dial(addr).await?;
             let (client, connection) = language
                 .config
                 .connect_raw(stream, NoTls)
