@@ -3,6 +3,8 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 /// Where a process stands between its start and leading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
@@ -44,10 +46,13 @@ struct Inner {
 pub(crate) struct Deployment {
     inner: Mutex<Inner>,
     changed: Condvar,
+    /// This process goes on as the leader when it is promoted; one that is restarted for it cannot tell.
+    in_place: bool,
+    leads: Notify,
 }
 
 impl Deployment {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(in_place: bool) -> Self {
         Self {
             inner: Mutex::new(Inner {
                 state: State::Initializing,
@@ -55,6 +60,8 @@ impl Deployment {
                 promote_answered: false,
             }),
             changed: Condvar::new(),
+            in_place,
+            leads: Notify::new(),
         }
     }
 
@@ -94,6 +101,7 @@ impl Deployment {
             State::Initializing | State::Promoting | State::IsLeader
         ));
         self.set(&mut inner, State::IsLeader);
+        self.leads.notify_waiters();
     }
 
     /// SQL is answered from now on.
@@ -116,6 +124,19 @@ impl Deployment {
                 Ok(())
             }
             State::Promoting | State::IsLeader => Ok(()),
+        }
+    }
+
+    /// Waits until a promotion in place is over, at most so long: whoever asked for it can then go on at once, without
+    /// asking for the status.
+    pub(crate) async fn promoted_in_place(&self, at_most: Duration) {
+        if !self.in_place {
+            return;
+        }
+        // Before the look at the state, or what happens in between would be missed.
+        let leads = self.leads.notified();
+        if self.state() == State::Promoting {
+            let _ = tokio::time::timeout(at_most, leads).await;
         }
     }
 
@@ -164,7 +185,7 @@ mod tests {
 
     #[test]
     fn promotion_is_refused_until_ready_and_then_idempotent() {
-        let deployment = Deployment::new();
+        let deployment = Deployment::new(false);
         assert_eq!(deployment.try_promote(), Err(NotNow));
         assert_eq!(deployment.try_skip_catchup(), Err(NotNow));
         deployment.set_catching_up();
@@ -180,5 +201,28 @@ mod tests {
         deployment.set_is_leader();
         assert_eq!(deployment.try_promote(), Ok(()));
         assert_eq!(deployment.state(), State::IsLeader);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_answer_to_a_promotion_in_place_waits_for_the_leader() {
+        let long = Duration::from_secs(3600);
+        let promoting = |in_place| {
+            let deployment = Deployment::new(in_place);
+            deployment.set_ready_to_promote();
+            deployment.try_promote().unwrap();
+            deployment
+        };
+        promoting(false).promoted_in_place(long).await;
+
+        let deployment = promoting(true);
+        let began = tokio::time::Instant::now();
+        tokio::join!(deployment.promoted_in_place(long), async {
+            deployment.set_is_leader();
+        });
+        deployment.promoted_in_place(long).await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
+
+        promoting(true).promoted_in_place(long).await;
+        assert!(began.elapsed() >= long, "it gives up in the end");
     }
 }

@@ -16,6 +16,9 @@ use hyper_util::rt::TokioIo;
 
 use crate::deployment::{Deployment, NotNow};
 
+/// How long the answer to a promotion in place waits for its end. It is on its way by then, whatever comes of it.
+const IN_PLACE: Duration = Duration::from_millis(100);
+
 /// A body that tells when it was handed over: an answered promotion lets the process end.
 struct Answer {
     content: Option<Bytes>,
@@ -103,6 +106,7 @@ async fn route(deployment: Arc<Deployment>, request: Request<Incoming>) -> Respo
         ),
         "/api/leader/promote" if post => match deployment.try_promote() {
             Ok(()) => {
+                deployment.promoted_in_place(IN_PLACE).await;
                 let mut response = json(StatusCode::OK, r#"{"result":"Success"}"#);
                 response.body_mut().answered = Some(deployment);
                 response

@@ -125,7 +125,7 @@ fn start(args: ServeArgs) -> Result<Service, StartError> {
             ))
         })?;
     }
-    let deployment = Arc::new(Deployment::new());
+    let deployment = Arc::new(Deployment::new(release.promotes_in_place));
     spawn_api(http, Arc::clone(&deployment))?;
     log::info!("leader API on {http_address}, SQL on {sql_address}");
     let directory = match &args.data_dir {
