@@ -7,6 +7,7 @@ use changeover_runtime::{Runtime, RuntimeError};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How long the run's own server may take to end by itself.
 const GRACE: Duration = Duration::from_secs(3);
@@ -58,7 +59,7 @@ impl OpenStore {
     ///
     /// # Errors
     ///
-    /// When the server cannot be started.
+    /// When the server cannot be started, or `cancel` comes first.
     pub(crate) async fn open(
         &mut self,
         store: MetadataStore,
@@ -66,6 +67,7 @@ impl OpenStore {
         recorder: &Recorder,
         directory: &Path,
         log: &Path,
+        cancel: &CancellationToken,
     ) -> Result<Found, RuntimeError> {
         match store {
             MetadataStore::At {
@@ -78,7 +80,8 @@ impl OpenStore {
             }
             MetadataStore::PrivatePostgres(programs) => {
                 event(recorder, EventKind::MetadataStoreIntent);
-                let server = Server::start(&programs, runtime, directory, log).await?;
+                let server =
+                    Server::start(&programs, runtime, directory, log, cancel.cancelled()).await?;
                 let addr = server.addr();
                 let password = server.password().to_owned();
                 self.server = Some(server);

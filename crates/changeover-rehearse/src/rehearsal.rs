@@ -185,13 +185,14 @@ impl Rehearsal {
             cancel,
             ..
         } = &self.driver;
-        let found = tokio::select! {
-            biased;
-            () = cancel.cancelled() => return Err(Ending::Interrupted),
-            found = self.store.open(store, &**runtime, recorder, &directory, &log) => {
-                found.map_err(|error| Ending::CannotRun(error.message))?
-            }
-        };
+        let found = self
+            .store
+            .open(store, &**runtime, recorder, &directory, &log, cancel)
+            .await
+            .map_err(|error| match cancel.is_cancelled() {
+                true => Ending::Interrupted,
+                false => Ending::CannotRun(error.message),
+            })?;
         self.launcher.metadata_store = found.address;
         self.launcher.metadata_store_env = found.env;
         Ok(())

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -18,6 +19,9 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 
 /// How long a server may take to make its files, and again to be ready.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long it may take to end by itself when it is not wanted any more.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// How often its state is looked at meanwhile.
 const POLL: Duration = Duration::from_millis(5);
@@ -106,13 +110,16 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the directory cannot be made or entered by the server's user, or the server does not get ready.
+    /// When the directory cannot be made or entered by the server's user, the server does not get ready, or
+    /// `interrupted` comes first: whatever was started has ended then, and has removed what it had elsewhere.
     pub async fn start(
         programs: &Programs,
         runtime: &dyn Runtime,
         directory: &Path,
         log: &Path,
+        interrupted: impl Future<Output = ()>,
     ) -> Result<Self, RuntimeError> {
+        let mut interrupted = pin!(interrupted);
         let user = server_user()?;
         let place = Place::make(directory, user.as_ref()).map_err(|error| {
             RuntimeError::new(format!(
@@ -151,6 +158,7 @@ impl Server {
             .chain(["--username=changeover", "-D", &data])
             .collect();
         let mut maker = start("metadata-store-setup", "initdb", &initdb).await?;
+        // Not interrupted: it takes a second, and the server inside it, ended by a signal, would leave its shared memory.
         let made = tokio::time::timeout(DEADLINE, maker.ended()).await;
         if !made.is_ok_and(|ended| ended.end == ProcessEnd::Code(0)) {
             let told = said(&*maker);
@@ -179,8 +187,18 @@ impl Server {
             password,
             _place: place,
         };
-        server.ready(&directory.join("data/postmaster.pid")).await?;
-        Ok(server)
+        let state = directory.join("data/postmaster.pid");
+        let ready = tokio::select! {
+            ready = server.ready(&state) => ready,
+            () = &mut interrupted => Err(RuntimeError::new("the metadata store's server was interrupted while it started")),
+        };
+        match ready {
+            Ok(()) => Ok(server),
+            Err(error) => {
+                server.stop(GRACE).await;
+                Err(error)
+            }
+        }
     }
 
     /// Where it listens.

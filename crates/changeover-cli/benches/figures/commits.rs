@@ -33,7 +33,8 @@ async fn both() -> Result<Vec<Figure>, String> {
         std::fs::create_dir(&directory).map_err(|e| e.to_string())?;
         let processes = ProcessRuntime::new("bench", &directory).map_err(|e| e.to_string())?;
         let log = directory.join("log");
-        let server = Server::start(&programs, &processes, &directory.join("postgres"), &log)
+        let (place, never) = (directory.join("postgres"), std::future::pending());
+        let server = Server::start(&programs, &processes, &place, &log, never)
             .await
             .map_err(|e| e.to_string())?;
         let store = format!(

@@ -1,10 +1,12 @@
 //! PostgreSQL as the metadata store: a private server, a schema of a server that runs, and what is in the way.
 
-use crate::harness::{Rehearsal, changeover, processes_of};
+use crate::harness::{Rehearsal, changeover, poll, processes_of};
 use crate::postgres_server::Server;
 use changeover_model::event::EventKind;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::net::TcpStream;
 use std::path::Path;
@@ -140,6 +142,30 @@ fn rehearses_no_further_after_an_interruption_and_drops_the_schema() {
     assert_eq!(run.finish().status.code(), Some(130));
     assert!(schemas(&server).is_empty());
     assert_eq!(processes_of(&run.dir()), [0u32; 0]);
+}
+
+/// What PostgreSQL servers share memory by. Only themselves remove it.
+fn shared_memory() -> BTreeSet<OsString> {
+    let entries = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.file_name())
+        .filter(|name| name.to_string_lossy().starts_with("PostgreSQL."))
+        .collect()
+}
+
+#[test]
+fn rehearses_nothing_when_it_is_interrupted_while_its_server_is_made() {
+    if Server::shared().is_none() {
+        return;
+    }
+    let before = shared_memory();
+    let mut run = Rehearsal::start(&["--metadata-store", "postgres"]);
+    poll("a server that makes files", || shared_memory() != before);
+    kill(Pid::from_raw(run.pid() as i32), Signal::SIGINT).unwrap();
+    assert_eq!(run.finish().status.code(), Some(130));
+    assert_eq!(shared_memory(), before);
+    assert_eq!(processes_of(&run.dir()), [0u32; 0]);
+    assert!(!run.dir().join("work").exists());
 }
 
 /// What `rehearse` says about this store, and its exit code. Nothing may be left behind.
