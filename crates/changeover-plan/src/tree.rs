@@ -2,10 +2,15 @@
 
 use crate::route::joined;
 use changeover_model::plan::{BUDGETS, Plan, StepPlan, Timeout};
+use changeover_model::target::Instances;
 use changeover_model::text::harmless;
 
-/// The tree of a plan: plain text, a newline at the end of every line.
-pub fn render(plan: &Plan) -> String {
+/// The tree of a plan for a target whose instances are these: plain text, a newline at the end of every line.
+pub fn render(plan: &Plan, instances: &Instances) -> String {
+    let manner = match instances {
+        Instances::Attached(_) => Manner::Attached,
+        _ => Manner::Started,
+    };
     let mut out = format!(
         "{} on {}: {}\n",
         plan.target,
@@ -52,18 +57,28 @@ pub fn render(plan: &Plan) -> String {
         out.push_str("  no steps: a path of one version has nothing to upgrade\n");
         return out;
     }
-    let mut branches = vec![start(plan)];
-    branches.extend(
-        plan.steps.iter().zip(1..).map(|(step, service)| {
-            upgrade(plan, step, plan.services[service - 1].deploy_generation)
-        }),
-    );
-    branches.push(end(plan));
+    let mut branches = vec![start(plan, manner)];
+    branches.extend(plan.steps.iter().zip(1..).map(|(step, service)| {
+        upgrade(
+            plan,
+            step,
+            plan.services[service - 1].deploy_generation,
+            manner,
+        )
+    }));
+    branches.push(end(plan, manner));
     let last = branches.len() - 1;
     for (number, branch) in branches.into_iter().enumerate() {
         branch.render(number, number == last, &mut out);
     }
     out
+}
+
+/// How a run comes by its instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Started,
+    Attached,
 }
 
 /// A numbered heading with numbered leaves.
@@ -91,15 +106,18 @@ impl Branch {
     }
 }
 
-fn start(plan: &Plan) -> Branch {
+fn start(plan: &Plan, manner: Manner) -> Branch {
     let service = &plan.services[0];
     Branch {
         title: format!("start {}", plan.path[0]),
         leaves: vec![
-            format!(
-                "start service {}, generation {}, over the metadata store",
-                service.name, service.deploy_generation
-            ),
+            match manner {
+                Manner::Started => format!(
+                    "start service {}, generation {}, over the metadata store",
+                    service.name, service.deploy_generation
+                ),
+                Manner::Attached => attach(&service.name, service.deploy_generation),
+            },
             format!(
                 "wait for its first status answer ({})",
                 at_most(plan, Timeout::Boot)
@@ -116,7 +134,11 @@ fn start(plan: &Plan) -> Branch {
     }
 }
 
-fn upgrade(plan: &Plan, step: &StepPlan, previous_generation: u64) -> Branch {
+fn attach(service: &str, generation: u64) -> String {
+    format!("attach to {service}, generation {generation}, which runs already")
+}
+
+fn upgrade(plan: &Plan, step: &StepPlan, previous_generation: u64, manner: Manner) -> Branch {
     let StepPlan {
         number: _,
         from,
@@ -128,9 +150,12 @@ fn upgrade(plan: &Plan, step: &StepPlan, previous_generation: u64) -> Branch {
     Branch {
         title: format!("upgrade {from} → {to}"),
         leaves: vec![
-            format!(
-                "start service {service}, generation {deploy_generation}, read-only, over the same metadata store"
-            ),
+            match manner {
+                Manner::Started => format!(
+                    "start service {service}, generation {deploy_generation}, read-only, over the same metadata store"
+                ),
+                Manner::Attached => attach(service, *deploy_generation),
+            },
             format!(
                 "wait for its first status answer ({})",
                 at_most(plan, Timeout::Boot)
@@ -146,10 +171,16 @@ fn upgrade(plan: &Plan, step: &StepPlan, previous_generation: u64) -> Branch {
                 at_most(plan, Timeout::Bootstrap)
             ),
             format!("point the front door at {service}, check its version"),
-            format!(
-                "wait until {previous_service}, generation {previous_generation}, has fenced itself and is gone ({})",
-                at_most(plan, Timeout::Retire)
-            ),
+            match manner {
+                Manner::Started => format!(
+                    "wait until {previous_service}, generation {previous_generation}, has fenced itself and is gone ({})",
+                    at_most(plan, Timeout::Retire)
+                ),
+                // Nobody sees its process.
+                Manner::Attached => format!(
+                    "meanwhile watch {previous_service}, generation {previous_generation}: it must take no write any more"
+                ),
+            },
             // Nothing else goes on in a quiet window: reading everything back comes after it.
             format!("quiet window of {}", quiet_window(plan)),
             "read back everything acknowledged, through the front door".to_owned(),
@@ -157,17 +188,20 @@ fn upgrade(plan: &Plan, step: &StepPlan, previous_generation: u64) -> Branch {
     }
 }
 
-fn end(plan: &Plan) -> Branch {
+fn end(plan: &Plan, manner: Manner) -> Branch {
     let leader = &plan.services[plan.services.len() - 1];
     Branch {
         title: "end".to_owned(),
         leaves: vec![
             "stop lanes and workload".to_owned(),
             "read back everything acknowledged, through the front door".to_owned(),
-            format!(
-                "stop {}, generation {}; nothing of the run is left",
-                leader.name, leader.deploy_generation
-            ),
+            match manner {
+                Manner::Started => format!(
+                    "stop {}, generation {}; nothing of the run is left",
+                    leader.name, leader.deploy_generation
+                ),
+                Manner::Attached => "leave the endpoints to who started them".to_owned(),
+            },
             "judge".to_owned(),
         ],
     }

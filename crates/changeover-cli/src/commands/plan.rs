@@ -3,7 +3,8 @@
 use crate::args::{PlanArgs, PlanFormat};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::{output, planning};
+use crate::output;
+use crate::planning::{self, Planned};
 use changeover_plan::tree;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -15,12 +16,12 @@ use std::path::Path;
 ///
 /// When the request gives no plan, or the plan cannot be written.
 pub(crate) fn run(args: &PlanArgs) -> Result<Exit, CliError> {
-    let plan = planning::plan_of(&args.plan)?.plan;
+    let Planned { plan, known } = planning::plan_of(&args.plan)?;
     if let Some(file) = &args.save {
         save(file, &plan.to_json())?;
     }
     output::print(&match args.format {
-        PlanFormat::Human => tree::render(&plan),
+        PlanFormat::Human => tree::render(&plan, &known.target.instances),
         PlanFormat::Json => plan.to_json(),
         PlanFormat::Args => output::json(&plan.services),
     })?;

@@ -107,7 +107,7 @@ proptest! {
     #[test]
     fn the_tree_names_every_step_once(request in requests()) {
         let (made, _) = plan(&request, &known()).unwrap();
-        let tree = changeover_plan::tree::render(&made);
+        let tree = changeover_plan::tree::render(&made, &known().target.instances);
         for step in &made.steps {
             let title = format!(" {}. upgrade {} → {}\n", step.number, step.from, step.to);
             prop_assert_eq!(tree.matches(&title).count(), 1, "{}", tree);

@@ -8,7 +8,7 @@ use std::path::Path;
 
 fn golden(name: &str, request: &Request) {
     let (plan, _) = plan(request, &known()).unwrap();
-    let tree = tree::render(&plan);
+    let tree = tree::render(&plan, &known().target.instances);
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/it/golden")
         .join(name);
@@ -62,7 +62,7 @@ fn what_somebody_wrote_into_a_plan_is_shown_and_not_obeyed() {
         step: None,
         message: "all is well\u{1b}[2J\nreally".to_owned(),
     });
-    let tree = tree::render(&plan);
+    let tree = tree::render(&plan, &known().target.instances);
     assert!(
         tree.contains("  illegal-hop: all is well\\u{1b}[2J\\nreally\n"),
         "{tree}"
