@@ -46,6 +46,8 @@ pub(crate) enum Command {
 pub(crate) enum ReferenceCommand {
     /// Serve one instance of it.
     Serve(changeover_reference::ServeArgs),
+    /// List the bugs that it has on request, and which check must find each.
+    Bugs(FormatOption),
 }
 
 /// How results are printed.

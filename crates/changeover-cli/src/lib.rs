@@ -51,6 +51,7 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
             // The database has exit codes of its own: they are how it talks to its supervisor.
             return Ok(changeover_reference::run(args));
         }
+        Command::Reference(ReferenceCommand::Bugs(format)) => commands::bugs::run(format),
     };
     exit.map(ExitCode::from)
 }

@@ -40,6 +40,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub hydration_rate: Option<u64>,
 
+    /// Read at most this many log records a second at any time, as on a slow machine [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub read_rate: Option<u64>,
+
     /// Give up if not caught up within this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub max_wait: u64,
@@ -47,4 +51,8 @@ pub struct ServeArgs {
     /// Keep a record of the first and last acknowledged operations in this file
     #[arg(long, value_name = "FILE")]
     pub ack_log: Option<PathBuf>,
+
+    /// Have this bug, for whoever tests what tests upgrades; NAME@N: only generation N. `reference bugs` lists them
+    #[arg(long, value_name = "NAME[@GENERATION]")]
+    pub planted_bug: Option<String>,
 }

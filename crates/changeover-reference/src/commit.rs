@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bug::{self, Bug};
 use crate::confirm::Confirm;
 use crate::copy::{CopyConnection, Pooled, PrivateCopy};
 use crate::lock::{FairLock, Permit};
@@ -101,7 +102,9 @@ impl Leader {
             Some(connection) => connection,
             None => self.copy.connection()?,
         };
-        connection.run("BEGIN IMMEDIATE")?;
+        if !bug::on(Bug::StaleSnapshots) || connection.is_autocommit() {
+            connection.run("BEGIN IMMEDIATE")?;
+        }
         connection.recorder().on = true;
         Ok(WriteTransaction { connection, permit })
     }
@@ -144,9 +147,24 @@ impl Leader {
             self.confirm()?;
             return Ok(false);
         }
+        let effects = match bug::on(Bug::AcknowledgesEarly) {
+            false => effects,
+            true => match bug::hold_back(effects) {
+                Some(effects) => effects,
+                None => {
+                    connection.run("COMMIT")?;
+                    permit.home = Some(connection);
+                    return Ok(true);
+                }
+            },
+        };
         let (token, upper) = (permit.token, permit.upper);
         let position = match permit.store.append(token, upper, &effects) {
             Ok(Appended::At(position)) => position,
+            Ok(Appended::Fenced(_)) if bug::on(Bug::FenceIgnored) => upper + 1,
+            Ok(Appended::Fenced(_)) if bug::on(Bug::OldLeaderStays) => {
+                return Err(SqlError::read_only());
+            }
             Ok(Appended::Fenced(newer)) => exit::fenced(token, newer),
             Ok(Appended::UpperMoved(found)) => {
                 log::error!(
@@ -161,9 +179,10 @@ impl Leader {
             Err(error) => return Err(unavailable(&error)),
         };
         // From here on the transaction is true. A copy that cannot follow must not answer anybody.
+        let shown = !bug::on(Bug::StaleSnapshots) || position.is_multiple_of(1024);
         if let Err(error) = connection
             .set_applied(position)
-            .and_then(|()| connection.run("COMMIT"))
+            .and_then(|()| if shown { connection.run("COMMIT") } else { Ok(()) })
         {
             log::error!("the private copy cannot commit record {position}: {error}");
             exit::now(exit::FAILED)
@@ -174,6 +193,11 @@ impl Leader {
         drop(permit);
         if position % TIDY_EVERY == 0 {
             let _ = self.tidy.try_send(());
+        }
+        if bug::on(Bug::DeniesCommit) && position.is_multiple_of(64) {
+            return Err(SqlError::conflict(
+                "could not serialize access due to concurrent update",
+            ));
         }
         Ok(true)
     }

@@ -10,6 +10,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::bug::{self, Bug};
 use crate::exit;
 use crate::store::{MetadataStore, Migration, StoreError, Token};
 
@@ -61,8 +62,12 @@ impl Confirm {
     /// Returns once a look that started after this call found our token. Ends the process if it found another, or
     /// another store.
     pub(crate) fn still_leading(&self) -> Result<(), Arc<StoreError>> {
+        if bug::on(Bug::UnconfirmedReads) || bug::on(Bug::FenceIgnored) {
+            return Ok(());
+        }
         let mut rounds = self.rounds();
-        let needed = rounds.started + 1;
+        let polled = bug::on(Bug::PolledConfirmation);
+        let needed = rounds.started + 1 + u64::from(polled);
         loop {
             if rounds.finished >= needed {
                 return Ok(());
@@ -72,7 +77,7 @@ impl Confirm {
             {
                 return Err(Arc::clone(error));
             }
-            if !rounds.running {
+            if !rounds.running && (!polled || std::thread::current().name() == Some("main")) {
                 rounds.running = true;
                 rounds.started += 1;
                 let number = rounds.started;
@@ -109,7 +114,9 @@ impl Confirm {
         let known = self.known.load(Ordering::Acquire);
         let found = self.store().fence();
         match found {
-            Ok(fence) if fence.token != self.token => exit::fenced(self.token, fence.token),
+            Ok(fence) if fence.token != self.token && !bug::on(Bug::OldLeaderStays) => {
+                exit::fenced(self.token, fence.token)
+            }
             Ok(fence) if fence.upper < known => exit::put_back(known, fence.upper),
             Ok(_) => Ok(()),
             Err(error @ StoreError::Replaced { .. }) => exit::store_failed(&error),

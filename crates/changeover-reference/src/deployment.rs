@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::bug::{self, Bug};
+
 /// Where a process stands between its start and leading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
@@ -118,7 +120,16 @@ impl Deployment {
     pub(crate) fn try_promote(&self) -> Result<(), NotNow> {
         let mut inner = self.lock();
         match inner.state {
+            State::CatchingUp { .. } if bug::on(Bug::PromotesUnready) => {
+                self.set(&mut inner, State::Promoting);
+                Ok(())
+            }
             State::Initializing | State::CatchingUp { .. } => Err(NotNow),
+            State::ReadyToPromote if bug::on(Bug::ForgetsPromotion) => Ok(()),
+            State::ReadyToPromote if bug::on(Bug::ReadyRevoked) => {
+                self.set(&mut inner, State::Initializing);
+                Err(NotNow)
+            }
             State::ReadyToPromote => {
                 self.set(&mut inner, State::Promoting);
                 Ok(())
@@ -160,10 +171,12 @@ impl Deployment {
 
     /// Waits for that, as a process that ends at once would take its own answer away.
     pub(crate) fn wait_promote_answered(&self, at_most: Duration) {
+        let slow = bug::on(Bug::SlowCutover);
+        let at_most = if slow { at_most * 100 } else { at_most };
         let inner = self.lock();
         let _ = self
             .changed
-            .wait_timeout_while(inner, at_most, |inner| !inner.promote_answered);
+            .wait_timeout_while(inner, at_most, |inner| !inner.promote_answered || slow);
     }
 
     /// Waits until the state changes from `seen`, at most so long, and returns what it is then.

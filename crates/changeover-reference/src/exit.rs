@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use crate::bug::{self, Bug};
 use crate::log;
 use crate::store::{StoreError, Token};
 
@@ -52,8 +53,14 @@ pub(crate) fn fenced(own: Token, newer: Token) -> ! {
 
 /// Ends the process because a higher generation leads.
 pub(crate) fn outlived(newer: Token) -> ! {
+    while bug::on(Bug::FencedHangs) {
+        std::thread::park();
+    }
     log::info!("exiting (0): fenced by generation {}", newer.generation);
-    now(FENCED)
+    now(match bug::on(Bug::FencedFails) {
+        true => FAILED,
+        false => FENCED,
+    })
 }
 
 /// Ends the process because the log ends before a record that was in it.

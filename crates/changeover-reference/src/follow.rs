@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::bug::{self, Bug};
 use crate::copy::apply::Applier;
+use crate::copy::schema;
 use crate::copy::{CopyConnection, CopyError, PrivateCopy};
 use crate::deployment::{Deployment, State};
-use crate::store::{Fence, MetadataStore, Record, Role, StoreError, Token};
+use crate::store::{Effect, Fence, MetadataStore, Record, Role, StoreError, Token};
 use crate::{exit, log};
 
 /// Records applied as one transaction of the private copy.
@@ -129,15 +131,17 @@ impl Hydration {
         if allowed == 0 {
             return Ok(false);
         }
-        let records = self.read(allowed)?;
+        let mut records = self.read(allowed)?;
         let Some(last) = records.last() else {
-            return Err(StoreError::Damaged {
-                store: "the metadata store".to_owned(),
-                cause: format!("record {} is missing", self.applied + 1),
-            }
-            .into());
+            return Err(self.missing());
         };
         let position = last.position;
+        if bug::on(Bug::SkipsRecord) && records.len() == CHUNK {
+            records.pop();
+        }
+        if bug::on(Bug::MissesDdl) && self.applied > 0 {
+            records.retain(|record| record.ddl().is_none());
+        }
         records.iter().for_each(&mut seen);
         self.applier.apply(&self.connection, &records)?;
         self.applied = position;
@@ -161,16 +165,36 @@ impl Hydration {
         }
     }
 
-    /// Applies everything up to `upper`, as the leader with this token, as long as it leads; as fast as it can, as
-    /// clients wait.
-    pub(crate) fn complete(&mut self, token: Token, upper: u64) -> Result<(), HydrateError> {
+    /// From now on as fast as it can, as clients wait.
+    pub(crate) fn hurry(&mut self) {
         self.allowance = None;
-        while self.applied < upper {
+    }
+
+    fn missing(&self) -> HydrateError {
+        let store = "the metadata store".to_owned();
+        let cause = format!("record {} is missing", self.applied + 1);
+        StoreError::Damaged { store, cause }.into()
+    }
+
+    /// Applies everything up to `upper`, as the leader with this token, as long as it leads.
+    pub(crate) fn complete(&mut self, token: Token, upper: u64) -> Result<(), HydrateError> {
+        let enough = match bug::on(Bug::ServesBehind) {
+            true => upper.saturating_sub(READY_LAG),
+            false => upper,
+        };
+        while self.applied < enough || bug::on(Bug::NeverServes) {
             let fence = self.store.fence()?;
             if fence.token != token {
                 exit::fenced(token, fence.token);
             }
             self.step(upper, |_| {})?;
+        }
+        if bug::on(Bug::CrashesPromoted) {
+            return Err(self.missing());
+        }
+        if bug::on(Bug::ReusesNumbers) {
+            // There is no such table where no column counts.
+            let _ = self.connection.execute_batch("DELETE FROM sqlite_sequence");
         }
         Ok(())
     }
@@ -203,6 +227,9 @@ impl Follower {
             let upper = self.upper()?;
             let hydrated = self.hydration.applied() >= self.baseline;
             if hydrated && !self.deployment.serving() {
+                if bug::on(Bug::FollowerAppends) {
+                    self.append_of_its_own()?;
+                }
                 serve();
                 log::info!(
                     "hydrated up to log position {}; answering SQL in read-only mode",
@@ -216,7 +243,7 @@ impl Follower {
                 // What was read before the baseline came too early to be a change.
                 let target = if hydrated { upper } else { baseline };
                 self.hydration.step(target, |record| {
-                    if catching_up && record.position > baseline {
+                    if catching_up && (record.position > baseline || bug::on(Bug::DdlWedges)) {
                         restart_for_definitions(record);
                     }
                 })?
@@ -226,7 +253,8 @@ impl Follower {
             {
                 // Looked at again: what counts is how far the leader is now.
                 let lag = self.upper()?.saturating_sub(self.hydration.applied());
-                if lag <= READY_LAG && self.deployment.serving() {
+                let calm = !bug::on(Bug::NeverReady) || self.hydration.applied() == self.baseline;
+                if lag <= READY_LAG && self.deployment.serving() && calm {
                     // Definitions that are in the log by now were changed before this process was ready.
                     self.hydration
                         .read(usize::try_from(lag).unwrap_or(usize::MAX))?
@@ -243,10 +271,22 @@ impl Follower {
         }
     }
 
+    /// What [`Bug::FollowerAppends`] does, once.
+    fn append_of_its_own(&mut self) -> Result<(), HydrateError> {
+        if let Ok(false) = schema::exists(&self.hydration.connection, "table", "builtin") {
+            let statement = "CREATE TABLE builtin (id INTEGER)".to_owned();
+            let store = &mut self.hydration.store;
+            let fence = store.fence()?;
+            store.append(fence.token, fence.upper, &[Effect::Ddl { statement }])?;
+        }
+        Ok(())
+    }
+
     /// The end of the log, if the leader is still one of a lower generation.
     fn upper(&mut self) -> Result<u64, HydrateError> {
         let fence = self.hydration.store.fence()?;
-        if fence.token.generation > self.generation {
+        let itself = bug::on(Bug::FencesItself) && fence.token.generation < self.generation;
+        if fence.token.generation > self.generation || itself {
             exit::outlived(fence.token);
         }
         if fence.token.generation == self.generation {
@@ -267,15 +307,15 @@ impl Follower {
     /// Does what clients of the leader API have asked for, and gives up when it is time. The fence, once it is ours.
     fn obey(&mut self) -> Option<Fence> {
         match self.deployment.state() {
-            State::CatchingUp { skip: true } => {
+            State::CatchingUp { skip } if skip || bug::on(Bug::ReadyTooEarly) => {
                 log::info!("catching up was skipped on request; ready to promote");
                 self.deployment.set_ready_to_promote();
             }
-            State::CatchingUp { skip: false } if self.started.elapsed() >= self.max_wait => {
+            State::CatchingUp { .. } if self.started.elapsed() >= self.max_wait => {
                 log::error!("not caught up within {}s", self.max_wait.as_secs());
                 exit::now(exit::FAILED)
             }
-            State::Promoting => return Some(self.promote()),
+            State::Promoting if !bug::on(Bug::NeverLeads) => return Some(self.promote()),
             _ => {}
         }
         None

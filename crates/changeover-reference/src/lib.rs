@@ -5,6 +5,7 @@
 
 mod acklog;
 mod args;
+mod bug;
 mod commit;
 mod confirm;
 mod copy;
@@ -24,6 +25,7 @@ mod sql;
 mod store;
 
 pub use args::ServeArgs;
+pub use bug::{Awaits, Facts, bugs, bugs_json, bugs_text};
 pub use ladder::{Release, UnknownVersion, find, releases};
 pub use serve::run;
 pub use store::{PostgresAddress, StoreAddress, StoreTrouble, look, remove};

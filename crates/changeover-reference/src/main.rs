@@ -18,11 +18,17 @@ enum Command {
     Serve(changeover_reference::ServeArgs),
     /// List the releases it can play
     Releases,
+    /// List the bugs it has on request
+    Bugs,
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => changeover_reference::run(args),
+        Command::Bugs => {
+            print!("{}", changeover_reference::bugs_text());
+            ExitCode::SUCCESS
+        }
         Command::Releases => {
             for release in changeover_reference::releases() {
                 println!(

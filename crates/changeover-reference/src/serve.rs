@@ -17,7 +17,7 @@ use crate::engine::{Engine, Mode};
 use crate::follow::{Follower, HydrateError, Hydration};
 use crate::ladder::{self, Release};
 use crate::store::{Fence, MetadataStore, Role, StoreAddress};
-use crate::{exit, leader_api, log, migration, session};
+use crate::{bug, exit, leader_api, log, migration, session};
 
 /// How often an idle leader looks whether it has been fenced out.
 const POLL: Duration = Duration::from_millis(25);
@@ -89,6 +89,7 @@ pub fn run(args: ServeArgs) -> ExitCode {
 
 fn start(args: ServeArgs) -> Result<Service, StartError> {
     let started = Instant::now();
+    let bug = plant(&args)?;
     let release = ladder::find(&args.version).map_err(|e| StartError::Arguments(e.to_string()))?;
     log::info!(
         "reference database {}, generation {}, store format {}",
@@ -96,6 +97,9 @@ fn start(args: ServeArgs) -> Result<Service, StartError> {
         args.deploy_generation,
         release.format
     );
+    if let Some(bug) = bug {
+        log::warning!("planted bug {}, on request: {}", bug.name, bug.symptom);
+    }
     if let Some(reason) = release.withdrawn {
         log::warning!("{release} was withdrawn: {reason}; start a later release");
     }
@@ -141,6 +145,17 @@ fn start(args: ServeArgs) -> Result<Service, StartError> {
         started,
         directory,
     })
+}
+
+/// Plants the bug that was asked for, if this generation is to have it.
+fn plant(args: &ServeArgs) -> Result<Option<&'static bug::Facts>, StartError> {
+    let Some(text) = &args.planted_bug else {
+        return Ok(None);
+    };
+    let planted: bug::Planted = text
+        .parse()
+        .map_err(|e| StartError::Arguments(format!("--planted-bug: {e}")))?;
+    Ok(planted.plant(args.deploy_generation))
 }
 
 fn bind(address: &str, option: &str) -> Result<TcpListener, StartError> {
@@ -301,7 +316,7 @@ impl Service {
         let copy = self.copy(local.data, store.as_mut(), fence.upper)?;
         let engine = Arc::new(Engine::new(Arc::clone(&copy)));
         let follower = Follower {
-            hydration: self.hydration(store, &copy, self.args.hydration_rate)?,
+            hydration: self.hydration(store, &copy, self.args.hydration_rate.or(self.args.read_rate))?,
             deployment: Arc::clone(&self.deployment),
             generation: self.args.deploy_generation,
             baseline: fence.upper,
@@ -344,7 +359,7 @@ impl Service {
             fence.upper
         );
         let copy = self.copy(local.data, store.as_mut(), fence.upper)?;
-        let hydration = self.hydration(store, &copy, None)?;
+        let hydration = self.hydration(store, &copy, self.args.read_rate)?;
         let engine = Arc::new(Engine::new(copy));
         let handles = self.handles()?;
         self.take_over(&engine, hydration, fence, handles, local.acknowledgements)
@@ -360,6 +375,9 @@ impl Service {
         handles: Handles,
         acknowledgements: Option<AckFile>,
     ) -> Result<std::convert::Infallible, HydrateError> {
+        if self.args.read_rate.is_none() {
+            hydration.hurry();
+        }
         hydration.complete(fence.token, fence.upper)?;
         let mut store = hydration.into_store();
         let mut append = handles.append;

@@ -1,5 +1,6 @@
 //! The commands, a module each.
 
+pub(crate) mod bugs;
 pub(crate) mod cleanup;
 pub(crate) mod completions;
 pub(crate) mod doctor;

@@ -10,6 +10,7 @@ use super::transaction::Transaction;
 use super::wire::ENOUGH;
 use super::{ExecuteError, Session, WRITE_IDLE};
 use crate::acklog::Acknowledged;
+use crate::bug::{self, Bug};
 use crate::copy::{CopyConnection, schema};
 use crate::engine::Mode;
 use crate::sql::infer::{self, Output};
@@ -121,6 +122,13 @@ impl Session {
         parameters: &[Sql],
         wanted: &Wanted<'_>,
     ) -> Result<(), ExecuteError> {
+        if bug::on(Bug::AcknowledgesReadOnly)
+            && matches!(plan.kind, Kind::Write)
+            && self.engine.mode() == Mode::ReadOnly
+        {
+            self.complete(format!("{} 0 1", plan.tag));
+            return Ok(());
+        }
         self.allow(plan)?;
         match &plan.kind {
             Kind::Read => {
@@ -141,6 +149,9 @@ impl Session {
                     .ok_or_else(SqlError::read_only)?;
                 let connection = self.transaction.write(leader)?;
                 let before = connection.recorder().effects.len();
+                if bug::on(Bug::RunsTwice) && self.plans.len() == 1 {
+                    self.rows(plan, parameters, wanted)?;
+                }
                 let rows = self.rows(plan, parameters, wanted);
                 if rows.is_err()
                     && let Some(connection) = self.transaction.work.connection()

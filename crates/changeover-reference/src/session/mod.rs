@@ -22,6 +22,7 @@ use pgwire::messages::startup::{
 };
 
 use crate::acklog::Acknowledged;
+use crate::bug::{self, Bug};
 use crate::copy::functions;
 use crate::engine::{CancelSlot, Engine, Mode};
 use crate::sql::{self, Plan, SqlError};
@@ -197,7 +198,11 @@ impl Session {
 
     fn handle(&mut self, message: Frontend) -> io::Result<Next> {
         if matches!(self.transaction.work, Work::Nothing) {
-            self.mode = self.engine.mode();
+            let before = std::mem::replace(&mut self.mode, self.engine.mode());
+            if bug::on(Bug::LosesSession) && before != self.mode {
+                self.settings = Settings::new();
+                self.statements.clear();
+            }
         }
         match message {
             Frontend::Terminate(_) => return Ok(Next::End),

@@ -3,6 +3,7 @@
 
 use super::format::{self, Part};
 use super::{Record, StoreError};
+use crate::bug::{self, Bug};
 use crate::ladder::{self, Release};
 
 /// A store as one release sees it.
@@ -110,8 +111,15 @@ impl Place {
                 |release| release.format.to_owned(),
             )));
         }
-        let effects = format::decode(mark, &parts)
+        let older = self.release.mark - mark;
+        if bug::on(Bug::RefusesOlder) && older > 0 || bug::on(Bug::SkipVersionHole) && older > 1 {
+            return Err(self.damaged(format!("record {position} is of an unknown format")));
+        }
+        let mut effects = format::decode(mark, &parts)
             .map_err(|e| self.damaged(format!("record {position}: {e}")))?;
+        if older > 0 && (bug::on(Bug::MisreadsOlder) || bug::on(Bug::EmptiesField)) {
+            effects.iter_mut().for_each(bug::misread);
+        }
         Ok((mark, Record { position, effects }))
     }
 }

@@ -22,7 +22,8 @@ use rusqlite::{
 use super::format;
 use super::place::{Place, signed, unsigned};
 use super::{Appended, Effect, Fence, MetadataStore, Migration, Record, Role, StoreError, Token};
-use crate::ladder::Release;
+use crate::bug::{self, Bug};
+use crate::ladder::{self, Release};
 
 /// `application_id` in the file's header: "COrd", so that another product's file is not taken for a store.
 const APPLICATION_ID: i32 = 0x434f_7264;
@@ -244,7 +245,10 @@ impl SqliteStore {
     ) -> Result<Fence, StoreError> {
         let fence = Fence {
             token: Token {
-                generation,
+                generation: match old {
+                    Some(fence) if bug::on(Bug::KeepsGeneration) => fence.token.generation,
+                    _ => generation,
+                },
                 epoch: old.map_or(0, |fence| fence.token.epoch) + 1,
             },
             upper: old.map_or(0, |fence| fence.upper),
@@ -261,10 +265,17 @@ impl SqliteStore {
                 ],
             )?;
             if format.is_none_or(|format| format.mark < self.place.release.mark) {
+                let format = match bug::on(Bug::PersistsWrongFormat) {
+                    true => ladder::releases().last().unwrap_or(self.place.release),
+                    false => self.place.release,
+                };
                 connection.execute(
                     "INSERT OR REPLACE INTO meta VALUES ('format', ?1)",
-                    [self.place.release.format],
+                    [format.format],
                 )?;
+                if bug::on(Bug::SecondUpgradeFails) && format::lists_definitions(format.mark) {
+                    connection.execute_batch("CREATE TABLE definitions (position INTEGER)")?;
+                }
                 // Everything up to here may be of an older format; what comes is of ours.
                 connection.execute("INSERT OR REPLACE INTO meta VALUES ('migrated', 0)", [])?;
                 connection.execute(
@@ -298,6 +309,9 @@ impl MetadataStore for SqliteStore {
     fn begin(&mut self, generation: u64) -> Result<Role, StoreError> {
         // Looked at first without a lock: a process that only follows must not disturb the leader.
         // At one moment: whoever puts a newer format on the store has put a higher generation into the fence with it.
+        let follows = |fence: &Fence| {
+            fence.token.generation < generation && !bug::on(Bug::LeadsAtOnce)
+        };
         {
             let moment = self
                 .connection
@@ -308,12 +322,26 @@ impl MetadataStore for SqliteStore {
                 return Ok(Role::FencedOut(fence));
             }
             self.format(&moment)?;
-            if let Some(fence) = fence.filter(|fence| fence.token.generation < generation) {
+            if let Some(fence) = fence.filter(follows) {
+                if bug::on(Bug::MarksTooEarly) {
+                    let mark = "UPDATE meta SET value = ?1 WHERE key = 'format'";
+                    let marked = moment.execute(mark, [self.place.release.format]);
+                    marked.and_then(|_| moment.commit()).map_err(|e| self.failed(e))?;
+                } else if bug::on(Bug::ReservesGeneration) {
+                    let reserved = self.mark(&moment, "reserved")?;
+                    if reserved > fence.token.generation && reserved != generation {
+                        let cause = format!("generation {reserved} is taking over");
+                        return Err(self.place.damaged(cause));
+                    }
+                    let reserve = "INSERT OR REPLACE INTO meta VALUES ('reserved', ?1)";
+                    let done = moment.execute(reserve, [signed(generation)]);
+                    done.and_then(|_| moment.commit()).map_err(|e| self.failed(e))?;
+                }
                 return Ok(Role::Follow(fence));
             }
         }
         self.write(|store, transaction| match store.read_fence(transaction)? {
-            Some(fence) if fence.token.generation < generation => Ok(Role::Follow(fence)),
+            Some(fence) if follows(&fence) => Ok(Role::Follow(fence)),
             Some(fence) if fence.token.generation > generation => Ok(Role::FencedOut(fence)),
             old => store.claim(transaction, generation, old).map(Role::Lead),
         })
@@ -340,7 +368,15 @@ impl MetadataStore for SqliteStore {
         upper: u64,
         effects: &[Effect],
     ) -> Result<Appended, StoreError> {
+        let checked = bug::on(Bug::FenceCheckedBefore);
+        if checked && self.fence()?.token != token {
+            return Ok(Appended::Fenced(self.fence()?.token));
+        }
         self.write(|store, transaction| {
+            let (token, upper) = match store.read_fence(transaction) {
+                Ok(Some(fence)) if checked => (fence.token, fence.upper),
+                _ => (token, upper),
+            };
             let advanced = transaction
                 .prepare_cached(
                     "UPDATE fence SET upper = upper + 1
@@ -411,12 +447,21 @@ impl MetadataStore for SqliteStore {
                 )));
             }
             let rewrite = || -> rusqlite::Result<()> {
+                if bug::on(Bug::TornMigration) {
+                    let last = records.last().map_or(from, |(_, record)| record.position);
+                    let range = params![signed(from), signed(last)];
+                    transaction.execute("DELETE FROM log WHERE position > ?1 AND position <= ?2", range)?;
+                    transaction.execute_batch("COMMIT")?;
+                    std::thread::sleep(Duration::from_millis(2));
+                    transaction.execute_batch("BEGIN IMMEDIATE")?;
+                }
                 for (mark, record) in &records {
                     if *mark < store.place.release.mark {
                         transaction
                             .prepare_cached("DELETE FROM log WHERE position = ?1")?
                             .execute([signed(record.position)])?;
-                        store.insert(transaction, record.position, &record.effects)?;
+                        let kept = bug::kept(&record.effects);
+                        store.insert(transaction, record.position, &kept)?;
                     }
                 }
                 transaction
