@@ -1,8 +1,9 @@
-//! The project's chores: `cargo xtask test`, `bench`, `soak`, `lint`, `fresh`.
+//! The project's chores: `cargo xtask test`, `bench`, `bugs`, `soak`, `lint`, `fresh`.
 //!
 //! Thin wrappers around commands that anybody can type; each prints what it runs. CI runs the same.
 
 mod bench;
+mod bugs;
 mod fresh;
 mod lint;
 mod provision;
@@ -27,6 +28,8 @@ enum Chore {
     Test(test::Args),
     /// Measure the figures, and write them to docs/benchmarks.md.
     Bench(bench::Args),
+    /// Rehearse every planted bug, and write what caught it to docs/planted-bugs.md.
+    Bugs(bugs::Args),
     /// Run what needs long counts: kills of the reference database, and clean rehearsals in a row.
     Soak(soak::Args),
     /// Check formatting, lints, unused dependencies and licences.
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Test(args) => test::run(&args),
         Chore::Bench(args) => bench::run(&args),
+        Chore::Bugs(args) => bugs::run(&args),
         Chore::Soak(args) => soak::run(&args),
         Chore::Lint(args) => lint::run(&args),
         Chore::Fresh => fresh::run(),

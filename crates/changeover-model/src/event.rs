@@ -4,9 +4,11 @@
 //! and `…-done`. What is merely seen is one event. Readers ignore keys and events they do not know.
 
 use crate::format::Kind;
+use crate::history::Outcome;
 use crate::plan::Timeout;
 use crate::version::PathVersion;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The first line.
@@ -221,6 +223,18 @@ impl fmt::Display for StatusSeen {
     }
 }
 
+/// What a session was answered when it asked for its own state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionAnswer {
+    /// This.
+    Told(String),
+    /// An error, by its SQLSTATE: the client knows that something is amiss.
+    Refused(String),
+    /// The connection had ended: the client knows that the session is over.
+    Ended,
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(
@@ -366,6 +380,35 @@ pub enum EventKind {
         /// How many of the keys could not be read.
         unread: u64,
     },
+    /// What objects there are, as asked through the front door.
+    CatalogSeen {
+        /// By name, what each is: the same text as long as it is the same object.
+        objects: BTreeMap<String, String>,
+    },
+    /// A client is about to change definitions.
+    DdlIntent {
+        /// The statement.
+        statement: String,
+        /// The objects, by the names they have in [`EventKind::CatalogSeen`], that are there after it and were not, or
+        /// are others.
+        makes: Vec<String>,
+        /// Those that are gone after it; a renamed object is gone under its old name.
+        drops: Vec<String>,
+    },
+    /// It has ended: the last one announced.
+    DdlDone {
+        /// Acknowledged, certainly without effect, or unknown.
+        outcome: Outcome,
+    },
+    /// What a client that has kept its session was told about the state of it.
+    SessionSeen {
+        /// What was asked for, such as `the setting application_name`.
+        what: String,
+        /// What the session had put there.
+        expected: String,
+        /// What it was answered.
+        answer: SessionAnswer,
+    },
     /// An instance is about to be stopped.
     StopIntent {
         /// Why.
@@ -440,6 +483,7 @@ impl Event {
                 | EventKind::LoadIntent
                 | EventKind::LoadEndIntent
                 | EventKind::FullReadIntent { .. }
+                | EventKind::DdlIntent { .. }
                 | EventKind::StopIntent { .. }
         )
     }

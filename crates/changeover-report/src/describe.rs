@@ -1,6 +1,7 @@
 //! What an event says to a person.
 
 use changeover_model::event::{Event, EventKind, PromoteResult, RestartReason, StatusSeen};
+use changeover_model::history::Outcome;
 use changeover_model::text::{harmless, harmless_cut};
 
 /// Answers of targets are cut to so many characters.
@@ -96,6 +97,13 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
         EventKind::FullReadDone { unread } => {
             format!("{unread} keys could not be read back")
         }
+        EventKind::DdlIntent { statement, .. } => harmless_cut(statement, ANSWER),
+        EventKind::DdlDone {
+            outcome: Outcome::Fail,
+        } => "the definition was refused".to_owned(),
+        EventKind::DdlDone {
+            outcome: Outcome::Unknown,
+        } => "whether the definition took effect is unknown".to_owned(),
         EventKind::StopIntent { reason } => format!("stop {instance}: {reason}"),
         EventKind::CrashLoop { ends, .. } => {
             let ends: Vec<String> = ends.iter().map(ToString::to_string).collect();
@@ -144,6 +152,11 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
         | EventKind::LoadIntent
         | EventKind::LoadEndIntent
         | EventKind::FullReadIntent { .. }
+        | EventKind::CatalogSeen { .. }
+        | EventKind::DdlDone {
+            outcome: Outcome::Ok,
+        }
+        | EventKind::SessionSeen { .. }
         | EventKind::StopDone
         | EventKind::Unknown => return None,
     };

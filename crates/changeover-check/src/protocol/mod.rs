@@ -2,11 +2,15 @@
 //! target's to say, and part of its event.
 
 mod leaders;
+mod objects;
+mod ready;
+mod sessions;
 mod transitions;
 
 pub(crate) use leaders::ObservedWrite;
 
 use crate::findings::{Case, Cases};
+use crate::timeline::Timeline;
 use changeover_model::check::{Check, Severity};
 use changeover_model::event::{Event, EventKind, Phase, StopReason};
 use changeover_model::plan::Plan;
@@ -20,6 +24,9 @@ pub(crate) fn judge(plan: &Plan, events: &[Event], writes: &[ObservedWrite]) -> 
     let mut findings = seen_directly(&steps, events);
     findings.extend(transitions::judge(&steps, events));
     findings.extend(leaders::judge(&steps, events, writes));
+    findings.extend(objects::judge(&steps, events));
+    findings.extend(ready::judge(&steps, &Timeline::new(events)));
+    findings.extend(sessions::judge(&steps, events));
     findings.extend(lost_promotions(&steps, events));
     let unexplained = failed_steps(&steps, events, &findings);
     findings.extend(unexplained);

@@ -52,6 +52,8 @@ struct Instance {
     perhaps_stale: bool,
     /// A promotion was sent to it that certainly did not take place.
     refused: bool,
+    /// It was started, and has not been stopped since.
+    up: bool,
 }
 
 impl Instance {
@@ -93,9 +95,14 @@ pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
         let superseded = instances
             .range(generation.saturating_add(1)..)
             .any(|(g, i)| *g > generation && i.standing.promoted);
+        let coming_up = instances
+            .iter()
+            .any(|(g, i)| *g > generation && i.up && !i.standing.promoted);
         let who = instances.entry(generation).or_default();
         who.standing.first = steps.is_first(generation);
         match &event.kind {
+            EventKind::SpawnDone { .. } => who.up = true,
+            EventKind::StopIntent { .. } => who.up = false,
             EventKind::PromoteIntent { .. } if refused.contains(&event.seq) => who.refused = true,
             EventKind::PromoteIntent { .. } => who.standing.promoted = true,
             EventKind::StatusSeen {
@@ -126,6 +133,7 @@ pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
                     led: who.standing.led,
                     superseded,
                     replaced: superseded && highest_leader.is_some_and(|h| h > generation),
+                    coming_up,
                 };
                 if let Some((check, problem)) = exit_problem(*end, *meaning, &after, last) {
                     findings.push(error(
@@ -191,7 +199,12 @@ struct After {
     superseded: bool,
     /// And a higher generation leads, or will.
     replaced: bool,
+    /// A higher generation was running that had not been promoted.
+    coming_up: bool,
 }
+
+/// Signals with which people and machines end processes from outside: SIGHUP, SIGINT, SIGKILL, SIGTERM.
+const FROM_OUTSIDE: [i32; 4] = [1, 2, 9, 15];
 
 fn exit_problem(
     end: ProcessEnd,
@@ -219,6 +232,19 @@ fn exit_problem(
             Check::IllegalTransition,
             format!("was fenced and left with {end}, which does not say so"),
         )),
+        // Until it is promoted, whoever leads must not notice it: then everything can still be called off.
+        EndMeaning::Crash
+            if after.led
+                && after.coming_up
+                && !matches!(end, ProcessEnd::Signal(signal) if FROM_OUTSIDE.contains(&signal)) =>
+        {
+            Some((
+                Check::IllegalTransition,
+                format!(
+                    "led and crashed ({end}) while a higher generation was coming up, which must not touch it"
+                ),
+            ))
+        }
         // One crash alone is no finding, and a loop is told by its own event.
         EndMeaning::Fenced | EndMeaning::Restart | EndMeaning::Crash => None,
     }
@@ -228,7 +254,7 @@ fn exit_problem(
 mod tests {
     use super::*;
     use crate::testing::{Events, events, plan};
-    use changeover_model::event::PromoteResult;
+    use changeover_model::event::{PromoteResult, StopReason};
 
     fn checks(build: impl FnOnce(&mut Events)) -> Vec<(Check, Option<u32>)> {
         let mut e = events();
@@ -509,6 +535,39 @@ mod tests {
             e.on(1).promote().on(0).exit(101);
         });
         assert_eq!(crashed, []);
+    }
+
+    #[test]
+    fn a_leader_must_not_crash_of_the_next_one() {
+        let crash = |code: ProcessEnd, promoted: bool| {
+            checks(move |e| {
+                first(e).on(1).push(EventKind::SpawnDone { pid: 7 });
+                if promoted {
+                    e.promote();
+                }
+                e.on(0).end(code, EndMeaning::Crash);
+            })
+        };
+        assert_eq!(crash(ProcessEnd::Code(101), false), [ILLEGAL]);
+        assert_eq!(crash(ProcessEnd::Signal(6), false), [ILLEGAL]);
+        // Killed from outside; or after the promotion, when what counts is who leads in the end.
+        assert_eq!(crash(ProcessEnd::Signal(9), false), []);
+        assert_eq!(crash(ProcessEnd::Code(101), true), []);
+        // With no other generation about, or one that was given up, it is a crash and nothing else.
+        let alone = checks(|e| {
+            first(e).on(0).exit(101);
+            e.on(1).push(EventKind::SpawnDone { pid: 7 });
+            e.push(EventKind::StopIntent {
+                reason: StopReason::StepFailed,
+            });
+            e.on(0).exit(101);
+        });
+        assert_eq!(alone, []);
+        // The one that comes up may crash: it leads nobody.
+        let itself = checks(|e| {
+            first(e).on(1).push(EventKind::SpawnDone { pid: 7 }).exit(101);
+        });
+        assert_eq!(itself, []);
     }
 
     #[test]

@@ -97,8 +97,11 @@ pub fn bugs_json() -> String {
             })
         })
         .collect();
-    let document = json!({ "format": "changeover.bugs/1", "bugs": bugs });
-    format!("{document:#}\n")
+    // The format first, which no map keeps there.
+    format!(
+        "{{\n\"format\": \"changeover.bugs/1\",\n\"bugs\": {:#}\n}}\n",
+        Value::from(bugs)
+    )
 }
 
 /// The bugs as lines for people.
@@ -229,7 +232,7 @@ mod tests {
     fn every_bug_is_asked_for_and_at_few_places() {
         let sources = sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
         for bug in Bug::ALL {
-            let asked = format!("Bug::{bug:?})");
+            let asked = format!("on(Bug::{bug:?})");
             let times = sources.matches(&asked).count();
             assert!((1..=2).contains(&times), "{asked} {times} times");
         }
@@ -239,7 +242,7 @@ mod tests {
         let mut text = String::new();
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() && !path.ends_with("bug") {
+            if path.is_dir() {
                 text += &sources(&path);
             } else if path.extension().is_some_and(|end| end == "rs") {
                 text += &std::fs::read_to_string(&path).unwrap();
