@@ -1,6 +1,8 @@
 //! The judge: takes events and operations, and gives the verdict.
 
 use crate::budget::{self, Measured};
+use crate::cliff;
+use crate::clients::ClientHistory;
 use crate::gap::{self, Sent, StepGaps, StepSpan};
 use crate::lanes::{LANES, LaneId, Lanes};
 use crate::protocol::{self, ObservedWrite};
@@ -25,6 +27,7 @@ pub struct Judge {
     reproduce: String,
     events: Vec<Event>,
     lanes: Lanes,
+    clients: ClientHistory,
     set: SetHistory,
     observed_writes: Vec<ObservedWrite>,
     counts: OperationCounts,
@@ -40,6 +43,7 @@ impl Judge {
             reproduce,
             events: Vec::new(),
             lanes: Lanes::default(),
+            clients: ClientHistory::default(),
             set: SetHistory::default(),
             observed_writes: Vec::new(),
             counts: OperationCounts {
@@ -59,6 +63,7 @@ impl Judge {
     pub fn operation(&mut self, operation: &Operation) {
         self.count(operation);
         self.lanes.operation(operation);
+        self.clients.operation(operation);
         self.set.operation(operation);
         self.observed_write(operation);
     }
@@ -126,6 +131,9 @@ impl Judge {
             &self.events,
             &self.observed_writes,
         ));
+        let clients = std::mem::take(&mut self.clients);
+        findings.extend(clients.judge(&self.plan, &timeline, &lanes));
+        findings.extend(cliff::judge(&timeline, &lanes));
         findings.extend(self.set.judge(&timeline));
         let mut doubts = self.doubts(&lanes, &timeline);
         let dead: Vec<usize> = (0..LANES.len())

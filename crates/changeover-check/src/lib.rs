@@ -10,6 +10,8 @@
 
 mod bits;
 pub mod budget;
+mod cliff;
+mod clients;
 mod findings;
 pub mod gap;
 mod intern;

@@ -159,8 +159,8 @@ pub(crate) fn misread(effect: &mut Effect) {
     };
     for value in row {
         match value {
-            // The sign is taken from the seventh bit.
-            Cell::Int(n @ 64..) if on(Bug::MisreadsOlder) => *n -= 128,
+            // The sign is taken from the fifth bit.
+            Cell::Int(n @ 16..) if on(Bug::MisreadsOlder) => *n = (*n & 31) - 32,
             Cell::Text(text) if on(Bug::EmptiesField) => text.clear(),
             _ => {}
         }

@@ -73,7 +73,7 @@ bugs! {
     }
     MisreadsOlder {
         name: "misreads-older", classes: &[2], check: "invariant-broken", generation: Some(1),
-        symptom: "integers of an older format from 64 on are read as negative ones",
+        symptom: "integers of an older format from 16 on are read as negative ones",
     }
     EmptiesField {
         name: "empties-field", classes: &[3], check: "lost-write", generation: Some(1),
@@ -154,7 +154,8 @@ bugs! {
         symptom: "a promoted process takes a log that has no more to read for a damaged one",
     }
     KeepsGeneration {
-        name: "keeps-generation", classes: &[18, 21], check: "two-leaders", versions: "v0.6.0,v0.7.0", generation: Some(1),
+        name: "keeps-generation", classes: &[18, 21], check: "two-leaders", versions: "v0.7.0,v0.7.0", generation: Some(1),
+        plan: &["--allow-restart"],
         symptom: "a promotion raises the fence's epoch and not its generation",
     }
     FenceIgnored {
@@ -194,7 +195,7 @@ bugs! {
     ReadyTooEarly {
         name: "ready-too-early", classes: &[22], check: "premature-ready", generation: Some(1),
         symptom: "a new generation says that it is ready before it has read the log",
-        instance: &["--read-rate", "250"],
+        plan: &["--rate", "50", "--max-read-gap", "250ms"], instance: &["--read-rate", "260"],
     }
     NeverReady {
         name: "never-ready", classes: &[23], check: "never-ready", generation: Some(1),
@@ -256,7 +257,7 @@ bugs! {
         symptom: "transactions are acknowledged before they are in the store",
     }
     StaleSnapshots {
-        name: "stale-snapshots", classes: &[35], check: "freshness-stall", generation: Some(1),
+        name: "stale-snapshots", classes: &[35], check: "freshness-stall", generation: Some(1), plan: &["--probe-interval", "100ms"],
         symptom: "what was written can be read only some seconds later",
     }
     // F. Performance
