@@ -225,6 +225,7 @@ impl Judge {
     fn doubts(&self, lanes: &[Vec<Sent>; LANES.len()], timeline: &Timeline) -> Vec<String> {
         let interval = self.interval();
         let mut doubts = quality::doubts_of_run(&self.plan, timeline);
+        doubts.extend(protocol::doubts(&self.events));
         doubts.extend(quality::doubts_of_workload(
             &self.plan,
             self.workload,

@@ -385,6 +385,11 @@ pub enum EventKind {
         /// By name, what each is: the same text as long as it is the same object.
         objects: BTreeMap<String, String>,
     },
+    /// The catalog was asked, and did not tell.
+    CatalogUnseen {
+        /// Why.
+        reason: String,
+    },
     /// A client is about to change definitions.
     DdlIntent {
         /// The statement.

@@ -262,6 +262,7 @@ mod tests {
             write: String::new(),
             read: "READ {id}".to_owned(),
             version: None,
+            catalog: None,
         };
         let addr = listener.local_addr().unwrap();
         let target = ClientTarget::new(&template, addr, Duration::from_secs(60)).unwrap();

@@ -169,6 +169,7 @@ impl Rehearsal {
             // Nothing else goes on in a quiet window: reading everything back comes after it.
             self.quiet_window(step.number).await?;
             self.full_read(Some(step.number)).await;
+            self.see_catalog(step.number).await?;
         }
         Ok(())
     }
@@ -242,7 +243,7 @@ impl Rehearsal {
                 self.failed(0, format!("the clients' tables could not be created: {e}"))
             })?;
         self.event(None, EventKind::PrepareDone);
-        Ok(())
+        self.see_catalog(0).await
     }
 
     fn start_load(&mut self) -> Result<(), Ending> {
@@ -259,6 +260,18 @@ impl Rehearsal {
         let _ = self.live.set(load.live());
         self.load = Some(load);
         Ok(())
+    }
+
+    async fn see_catalog(&self, step: u32) -> Result<(), Ending> {
+        let about = About {
+            step: Some(step),
+            ..About::default()
+        };
+        tokio::select! {
+            biased;
+            () = self.driver.cancel.cancelled() => Err(Ending::Interrupted),
+            () = self.driver.surroundings.see_catalog(&about) => Ok(()),
+        }
     }
 
     async fn quiet_window(&self, step: u32) -> Result<(), Ending> {

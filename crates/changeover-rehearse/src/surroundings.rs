@@ -9,6 +9,7 @@ use crate::tally::Keys;
 use changeover_model::event::EventKind;
 use changeover_model::target::{ClientTemplate, Target};
 use changeover_runtime::InstanceSpec;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -110,6 +111,28 @@ impl ClientSide {
         Ok(rows)
     }
 
+    /// Asks for the catalog through the front door until it is told, for at most twice the time of an operation; a
+    /// target that does not say how is not asked. What came of it is an event.
+    pub(crate) async fn see_catalog(&self, about: &About) {
+        let Some(question) = &self.client.catalog else {
+            return;
+        };
+        let asked = std::slice::from_ref(question);
+        let deadline = Instant::now() + self.operation_timeout * 2;
+        let seen = loop {
+            let answer = self.execute(self.front_door.addr(), asked).await;
+            match answer.and_then(objects) {
+                Err(_) if Instant::now() < deadline => sleep(AGAIN).await,
+                seen => break seen,
+            }
+        };
+        let event = match seen {
+            Ok(objects) => EventKind::CatalogSeen { objects },
+            Err(reason) => EventKind::CatalogUnseen { reason },
+        };
+        self.recorder.event(about, event);
+    }
+
     /// Waits until no observer looks any more.
     pub(crate) async fn end_observers(&self) {
         let Observers { looking, ending } = std::mem::take(&mut *self.observers());
@@ -157,6 +180,15 @@ impl ClientSide {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The catalog's rows: a name, and what it is.
+fn objects(rows: Vec<Vec<Option<String>>>) -> Result<BTreeMap<String, String>, String> {
+    let object = |row: Vec<Option<String>>| match <[_; 2]>::try_from(row) {
+        Ok([Some(name), what]) => Ok((name, what.unwrap_or_default())),
+        _ => Err("the catalog's rows are not a name and what it is".to_owned()),
+    };
+    rows.into_iter().map(object).collect()
 }
 
 /// Where clients connect to an instance.

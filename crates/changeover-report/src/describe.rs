@@ -97,6 +97,9 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
         EventKind::FullReadDone { unread } => {
             format!("{unread} keys could not be read back")
         }
+        EventKind::CatalogUnseen { reason } => {
+            format!("the catalog could not be read: {}", harmless(reason))
+        }
         EventKind::DdlIntent { statement, .. } => harmless_cut(statement, ANSWER),
         EventKind::DdlDone {
             outcome: Outcome::Fail,

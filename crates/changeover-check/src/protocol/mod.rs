@@ -33,6 +33,17 @@ pub(crate) fn judge(plan: &Plan, events: &[Event], writes: &[ObservedWrite]) -> 
     findings
 }
 
+/// Reasons for doubt: what could not be looked at.
+pub(crate) fn doubts(events: &[Event]) -> Vec<String> {
+    let unseen = |event: &Event| match &event.kind {
+        EventKind::CatalogUnseen { reason } => Some(format!(
+            "the catalog could not be read, so changed objects may be undetected: {reason}"
+        )),
+        _ => None,
+    };
+    events.iter().filter_map(unseen).collect()
+}
+
 /// Which step an instance belongs to.
 pub(crate) struct Steps<'a> {
     plan: &'a Plan,
@@ -423,6 +434,16 @@ mod tests {
             }),
             []
         );
+    }
+
+    #[test]
+    fn a_catalog_that_was_not_seen_is_a_doubt() {
+        let mut e = events();
+        e.step(1).push(EventKind::CatalogUnseen {
+            reason: "no such table".to_owned(),
+        });
+        assert_eq!(doubts(&e.list).len(), 1);
+        assert!(doubts(&e.list)[0].contains("no such table"));
     }
 
     #[test]

@@ -90,6 +90,7 @@ fn client(target: &Target) -> Result<(), Problem> {
         ("client", "write", Some(&client.write), &["id", "value"][..]),
         ("client", "read", Some(&client.read), &["id"]),
         ("client", "version", client.version.as_ref(), &[]),
+        ("client", "catalog", client.catalog.as_ref(), &[]),
         ("ready", "sql", target.ready.as_ref(), &[]),
     ];
     for (table, key, text, needed) in asked {
@@ -106,6 +107,13 @@ fn client(target: &Target) -> Result<(), Problem> {
         only(text, "client", "create", &[]).map_err(|problem| problem.at(index))?;
         request(text, client.speaks_http())
             .map_err(|words| problem("client", "create", words).at(index))?;
+    }
+    if client.catalog.is_some() && client.speaks_http() {
+        return Err(problem(
+            "client",
+            "catalog",
+            "is there, although clients speak HTTP; objects are compared in SQL only",
+        ));
     }
     if client.version.is_none() && target.ready.is_none() {
         return Err(problem(

@@ -126,6 +126,9 @@ pub(super) struct Client {
     pub(super) read: String,
     /// Returns the version that answers. Without it nobody checks it, and `[ready]` must be there.
     pub(super) version: Option<String>,
+    /// Lists the objects, a row each: a name, and what it is, so that another text is another object. They are compared
+    /// after each step. In SQL only; without it nobody compares them.
+    pub(super) catalog: Option<String>,
 }
 
 /// Its versions, oldest first.

@@ -142,6 +142,9 @@ pub struct ClientTemplate {
     pub read: String,
     /// Returns the version that answers; `None` if nobody checks it.
     pub version: Option<String>,
+    /// Lists the objects that clients see, a row each of a name and what it is; `None` if nobody compares them. In SQL
+    /// only.
+    pub catalog: Option<String>,
 }
 
 impl ClientTemplate {

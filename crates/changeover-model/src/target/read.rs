@@ -161,6 +161,7 @@ fn target(file: TargetFile) -> Result<Target, Problem> {
             write: file.client.write,
             read: file.client.read,
             version: file.client.version,
+            catalog: file.client.catalog,
         },
         versions: file.versions.map(versions).transpose()?,
         defaults: LoadDefaults {

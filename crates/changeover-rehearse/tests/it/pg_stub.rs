@@ -120,6 +120,7 @@ pub(crate) fn target(addr: SocketAddr, timeout: Duration) -> ClientTarget {
         write: "ADD {id} {value}".to_owned(),
         read: "READ {id}".to_owned(),
         version: None,
+        catalog: None,
     };
     ClientTarget::new(&template, addr, timeout).unwrap()
 }

@@ -264,6 +264,7 @@ mod tests {
             write: "INSERT INTO s VALUES ({id}, {value})".to_owned(),
             read: "SELECT value FROM s WHERE id = {id}".to_owned(),
             version: None,
+            catalog: None,
         }
     }
 

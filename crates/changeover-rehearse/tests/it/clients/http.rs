@@ -63,6 +63,7 @@ fn target(addr: SocketAddr) -> ClientTarget {
         write: r#"PUT /sets/{id} {"value": {value}}"#.to_owned(),
         read: "GET /sets/{id}".to_owned(),
         version: Some("GET /version".to_owned()),
+        catalog: None,
     };
     ClientTarget::new(&template, addr, LONG).unwrap()
 }
