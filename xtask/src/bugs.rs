@@ -9,6 +9,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// The table's place; the marks in it say where it begins and ends.
 const DOCUMENT: &str = "docs/planted-bugs.md";
@@ -24,6 +25,9 @@ pub(crate) struct Args {
     /// Rehearse only these, and only print what caught them
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// Rehearse the same plans without the bugs: all of them must pass
+    #[arg(long)]
+    honest: bool,
     /// How often each is rehearsed; all times it must be caught
     #[arg(long, default_value_t = 1, value_name = "N")]
     times: u32,
@@ -75,11 +79,22 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             rows.push(awaiting(bug, awaits));
             continue;
         }
+        if args.honest {
+            let (verdict, _) = rehearse(&binary, bug, true)?;
+            eprintln!("{} without the bug: {}", bug.name, verdict["outcome"]);
+            if verdict["outcome"] != "pass" {
+                eprintln!("  {}", verdict["reasons"]);
+                missed.push(bug.name.as_str());
+            }
+            continue;
+        }
         let mut last = None;
         for _ in 0..args.times.max(1) {
-            match rehearse(&binary, bug) {
+            match catch(&binary, bug) {
                 Ok(catch) => {
-                    let step = catch.step.map_or("no step".to_owned(), |n| format!("step {n}"));
+                    let step = catch
+                        .step
+                        .map_or("no step".to_owned(), |n| format!("step {n}"));
                     eprintln!(
                         "{}: {} in {step} after {:.1} s; also {:?}",
                         bug.name,
@@ -98,9 +113,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         rows.extend(last.map(|catch| caught(bug, &catch)));
     }
     if !missed.is_empty() {
-        bail!("{} not caught: {}", missed.len(), missed.join(", "));
+        let what = if args.honest {
+            "did not pass"
+        } else {
+            "not caught"
+        };
+        bail!("{} {what}: {}", missed.len(), missed.join(", "));
     }
-    if args.names.is_empty() {
+    if args.names.is_empty() && !args.honest {
         let place = root().join(DOCUMENT);
         let document = std::fs::read_to_string(&place)
             .with_context(|| format!("cannot read {}", place.display()))?;
@@ -134,24 +154,39 @@ fn list(binary: &Path) -> Result<Vec<Bug>> {
     serde_json::from_value(document["bugs"].take()).context("`reference bugs` lists no bugs")
 }
 
-/// Makes the bug's plan, rehearses it, and looks for the finding.
-fn rehearse(binary: &Path, bug: &Bug) -> Result<Catch> {
+/// Rehearses the bug's plan, and looks for the finding. A run that lacks it is kept.
+fn catch(binary: &Path, bug: &Bug) -> Result<Catch> {
+    let began = Instant::now();
+    let (verdict, place) = rehearse(binary, bug, false)?;
+    judge(bug, &verdict, began.elapsed()).inspect_err(|_| {
+        // The evidence is worth more than a tidy directory.
+        eprintln!("  its run is in {}", place.keep().display());
+    })
+}
+
+/// Makes the bug's plan, with the bug or without, and rehearses it. The verdict, and where the run is.
+fn rehearse(binary: &Path, bug: &Bug, honest: bool) -> Result<(Value, TempDir)> {
     let place = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let planted = |option: &&String| {
+        honest && option.contains(&bug.name) || honest && option.ends_with("=--planted-bug")
+    };
     let plan = place.path().join("plan.json");
     let made = Command::new(binary)
         .arg("plan")
-        .args(&bug.options)
+        .args(bug.options.iter().filter(|option| !planted(option)))
         .args(["--format", "json"])
         .output()
         .with_context(|| format!("cannot start {}", binary.display()))?;
     let mut document: Value = serde_json::from_slice(&made.stdout).with_context(|| {
-        format!("there is no plan: {}", String::from_utf8_lossy(&made.stderr))
+        format!(
+            "there is no plan: {}",
+            String::from_utf8_lossy(&made.stderr)
+        )
     })?;
     for (name, ms) in &bug.timeouts_ms {
         document["timeouts_ms"][name] = ms.clone();
     }
     std::fs::write(&plan, document.to_string()).context("cannot write the plan")?;
-    let began = Instant::now();
     let output = Command::new(binary)
         .arg("rehearse")
         .arg("--plan")
@@ -162,22 +197,23 @@ fn rehearse(binary: &Path, bug: &Bug) -> Result<Catch> {
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot start {}", binary.display()))?;
-    let took = began.elapsed();
-    let verdict: Value = serde_json::from_slice(&output.stdout).with_context(|| {
-        format!("no verdict: {}", String::from_utf8_lossy(&output.stderr))
-    })?;
-    judge(bug, &verdict, took).inspect_err(|_| {
-        // The evidence is worth more than a tidy directory.
-        eprintln!("  its run is in {}", place.keep().display());
-    })
+    let verdict = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("no verdict: {}", String::from_utf8_lossy(&output.stderr)))?;
+    Ok((verdict, place))
 }
 
 /// Whether the verdict is what the bug should have made of it.
 fn judge(bug: &Bug, verdict: &Value, took: Duration) -> Result<Catch> {
     if verdict["outcome"] != "fail" {
-        bail!("the verdict is {}: {}", verdict["outcome"], verdict["reasons"]);
+        bail!(
+            "the verdict is {}: {}",
+            verdict["outcome"],
+            verdict["reasons"]
+        );
     }
-    let findings = verdict["findings"].as_array().map_or(&[][..], Vec::as_slice);
+    let findings = verdict["findings"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
     let errors = || findings.iter().filter(|found| found["severity"] == "error");
     let Some(finding) = errors().find(|found| found["check"] == bug.check.as_str()) else {
         bail!("no finding of {}: {}", bug.check, verdict["reasons"]);
@@ -266,7 +302,10 @@ mod tests {
     fn a_bug_is_caught_by_an_error_of_its_check_in_time() {
         let soon = Duration::from_secs(3);
         let caught = judge(&bug(), &verdict("fail", "lost-write", "error"), soon).unwrap();
-        assert_eq!((caught.step, caught.others), (Some(1), vec!["budget".to_owned()]));
+        assert_eq!(
+            (caught.step, caught.others),
+            (Some(1), vec!["budget".to_owned()])
+        );
         for (missed, took) in [
             (verdict("fail", "lost-write", "warning"), soon),
             (verdict("fail", "stale-read", "error"), soon),
@@ -279,12 +318,21 @@ mod tests {
 
     #[test]
     fn the_table_is_replaced_and_nothing_else() {
-        let catch = Catch { step: Some(1), others: Vec::new(), took: Duration::from_millis(2100) };
+        let catch = Catch {
+            step: Some(1),
+            others: Vec::new(),
+            took: Duration::from_millis(2100),
+        };
         let rows = [caught(&bug(), &catch)];
         let document = format!("before\n{BEGIN}old\n{END}after\n");
         let written = with_table(&document, &rows).unwrap();
-        assert!(written.starts_with(&format!("before\n{BEGIN}| bug |")), "{written}");
-        assert!(written.ends_with(&format!("| `a` | 1, 2 | b | `lost-write` | 1 | 3 s |\n{END}after\n")));
+        assert!(
+            written.starts_with(&format!("before\n{BEGIN}| bug |")),
+            "{written}"
+        );
+        assert!(written.ends_with(&format!(
+            "| `a` | 1, 2 | b | `lost-write` | 1 | 3 s |\n{END}after\n"
+        )));
         assert_eq!(with_table(&written, &rows).unwrap(), written);
         assert!(with_table("no marks", &rows).is_err());
     }

@@ -1,8 +1,8 @@
 //! The judge: takes events and operations, and gives the verdict.
 
 use crate::budget::{self, Measured};
-use crate::cliff;
 use crate::clients::ClientHistory;
+use crate::cliff;
 use crate::gap::{self, Sent, StepGaps, StepSpan};
 use crate::lanes::{LANES, LaneId, Lanes};
 use crate::protocol::{self, ObservedWrite};
@@ -133,7 +133,7 @@ impl Judge {
         ));
         let clients = std::mem::take(&mut self.clients);
         findings.extend(clients.judge(&self.plan, &timeline, &lanes));
-        findings.extend(cliff::judge(&timeline, &lanes));
+        findings.extend(cliff::judge(&timeline, &lanes, self.interval()));
         findings.extend(self.set.judge(&timeline));
         let mut doubts = self.doubts(&lanes, &timeline);
         let dead: Vec<usize> = (0..LANES.len())

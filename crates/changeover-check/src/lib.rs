@@ -10,8 +10,8 @@
 
 mod bits;
 pub mod budget;
-mod cliff;
 mod clients;
+mod cliff;
 mod findings;
 pub mod gap;
 mod intern;

@@ -180,10 +180,13 @@ impl Leader {
         };
         // From here on the transaction is true. A copy that cannot follow must not answer anybody.
         let shown = !bug::on(Bug::StaleSnapshots) || position.is_multiple_of(1024);
-        if let Err(error) = connection
-            .set_applied(position)
-            .and_then(|()| if shown { connection.run("COMMIT") } else { Ok(()) })
-        {
+        if let Err(error) = connection.set_applied(position).and_then(|()| {
+            if shown {
+                connection.run("COMMIT")
+            } else {
+                Ok(())
+            }
+        }) {
             log::error!("the private copy cannot commit record {position}: {error}");
             exit::now(exit::FAILED)
         }

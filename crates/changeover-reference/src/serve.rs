@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::acklog::{AckFile, AckLog};
 use crate::args::ServeArgs;
+use crate::bug::{self, Bug};
 use crate::commit::Leader;
 use crate::copy::{DataDirectory, PrivateCopy};
 use crate::deployment::Deployment;
@@ -17,7 +18,7 @@ use crate::engine::{Engine, Mode};
 use crate::follow::{Follower, HydrateError, Hydration};
 use crate::ladder::{self, Release};
 use crate::store::{Fence, MetadataStore, Role, StoreAddress};
-use crate::{bug, exit, leader_api, log, migration, session};
+use crate::{exit, leader_api, log, migration, session};
 
 /// How often an idle leader looks whether it has been fenced out.
 const POLL: Duration = Duration::from_millis(25);
@@ -316,7 +317,11 @@ impl Service {
         let copy = self.copy(local.data, store.as_mut(), fence.upper)?;
         let engine = Arc::new(Engine::new(Arc::clone(&copy)));
         let follower = Follower {
-            hydration: self.hydration(store, &copy, self.args.hydration_rate.or(self.args.read_rate))?,
+            hydration: self.hydration(
+                store,
+                &copy,
+                self.args.hydration_rate.or(self.args.read_rate),
+            )?,
             deployment: Arc::clone(&self.deployment),
             generation: self.args.deploy_generation,
             baseline: fence.upper,
@@ -446,6 +451,7 @@ fn accept(listener: TcpListener, engine: Arc<Engine>, deployment: &Deployment) {
     let work = move || {
         loop {
             match listener.accept() {
+                Ok((_, peer)) if bug::on(Bug::DropsConnections) && peer.port() % 3 == 0 => {}
                 Ok((stream, _)) => {
                     let engine = Arc::clone(&engine);
                     let session = std::thread::Builder::new()

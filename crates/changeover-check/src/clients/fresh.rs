@@ -64,7 +64,8 @@ pub(super) fn stalls(stream: &Stream) -> Vec<Stall> {
 impl Stream {
     /// The elements of a read's key, each with its place, by when they were acknowledged.
     fn acknowledged_of(&self, read: &Answered) -> impl Iterator<Item = (u64, u64)> {
-        let first = usize::try_from(read.key.saturating_mul(ELEMENTS_PER_KEY)).unwrap_or(usize::MAX);
+        let first =
+            usize::try_from(read.key.saturating_mul(ELEMENTS_PER_KEY)).unwrap_or(usize::MAX);
         let elements = self.acknowledged.get(first..).unwrap_or_default();
         let places = (0..ELEMENTS_PER_KEY).zip(elements);
         places.filter_map(|(place, at)| at.map(|at| (place, at)))
@@ -156,14 +157,22 @@ mod tests {
     }
 
     /// Element n is acknowledged at 10 × n ms. A read 5 ms after each shows what `shows` says: the number of elements.
-    fn found(reads: impl Iterator<Item = u64>, shows: impl Fn(u64) -> u64) -> Vec<(u64, u64, usize)> {
+    fn found(
+        reads: impl Iterator<Item = u64>,
+        shows: impl Fn(u64) -> u64,
+    ) -> Vec<(u64, u64, usize)> {
         in_stream(reads.map(|n| read(n, shows(n))).collect())
     }
 
     #[test]
     fn reads_that_show_nothing_new_for_a_second_are_a_stall() {
         // Everything up to element 149 is shown, and nothing more until read 150 + n.
-        let until = |last: u64| found(0..500, move |n| if (150..last).contains(&n) { 150 } else { n + 1 });
+        let until = |last: u64| {
+            found(
+                0..500,
+                move |n| if (150..last).contains(&n) { 150 } else { n + 1 },
+            )
+        };
         assert_eq!(until(251), [(1500, 2505, 101)]);
         assert_eq!(until(250), []);
         // To the end.

@@ -51,7 +51,11 @@ fn stretches(attempts: &[Attempt]) -> Vec<Window> {
         match attempt.completed {
             Some(completed) => {
                 // A success that was slow to come is a stretch as well; it began no earlier than it was to be sent.
-                let start = if tried { since } else { since.max(attempt.intended) };
+                let start = if tried {
+                    since
+                } else {
+                    since.max(attempt.intended)
+                };
                 out.push(Window {
                     start,
                     end: completed.max(start),
@@ -169,7 +173,9 @@ mod tests {
         let held = client((1000, 5000), false);
         // Every second fresh one fails.
         let mut half = fresh((0, 0));
-        half.iter_mut().step_by(2).for_each(|sent| sent.completed = None);
+        half.iter_mut()
+            .step_by(2)
+            .for_each(|sent| sent.completed = None);
         assert_eq!(hangs(&held, &half, TIMEOUT * MS), []);
         assert_eq!(hangs(&held, &[], TIMEOUT * MS), []);
     }

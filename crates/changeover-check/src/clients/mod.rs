@@ -112,7 +112,11 @@ impl ClientHistory {
 impl Stream {
     fn add(&mut self, operation: &Operation, at: u64) {
         // An element of another harness may be any number; ours count from 0.
-        let Some(element) = operation.value.as_u64().and_then(|n| usize::try_from(n).ok()) else {
+        let Some(element) = operation
+            .value
+            .as_u64()
+            .and_then(|n| usize::try_from(n).ok())
+        else {
             return;
         };
         if element > self.acknowledged.len() + MOST_AHEAD {

@@ -41,13 +41,21 @@ pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
     for event in events {
         match &event.kind {
             EventKind::DdlIntent { makes, drops, .. } => {
-                settle(&mut changes, announced.replace((makes, drops)), Outcome::Unknown);
+                settle(
+                    &mut changes,
+                    announced.replace((makes, drops)),
+                    Outcome::Unknown,
+                );
             }
             EventKind::DdlDone { outcome } => settle(&mut changes, announced.take(), *outcome),
             EventKind::CatalogSeen { objects } => {
                 settle(&mut changes, announced, Outcome::Unknown);
                 let wrong = known.map(|known| compare(known, objects, &changes));
-                findings.extend(wrong.into_iter().flat_map(|wrong| told(steps, event, wrong)));
+                findings.extend(
+                    wrong
+                        .into_iter()
+                        .flat_map(|wrong| told(steps, event, wrong)),
+                );
                 known = Some(objects);
                 changes.clear();
             }
@@ -85,8 +93,12 @@ fn compare(
     let mut wrong = Wrong::default();
     for (name, change) in changes {
         match (change, now.contains_key(*name)) {
-            (Change::Made, false) => wrong.missed.push(format!("{name} was made and is not there")),
-            (Change::Dropped, true) => wrong.missed.push(format!("{name} was dropped and is there")),
+            (Change::Made, false) => wrong
+                .missed
+                .push(format!("{name} was made and is not there")),
+            (Change::Dropped, true) => wrong
+                .missed
+                .push(format!("{name} was dropped and is there")),
             _ => {}
         }
     }
@@ -94,19 +106,33 @@ fn compare(
     for (name, was) in before.iter().filter(|(name, _)| untouched(name)) {
         match now.get(name) {
             None => wrong.changed.push(format!("{name} is gone")),
-            Some(is) if is != was => wrong.changed.push(format!("{name} was {was:?} and is {is:?}")),
+            Some(is) if is != was => wrong
+                .changed
+                .push(format!("{name} was {was:?} and is {is:?}")),
             Some(_) => {}
         }
     }
-    let appeared = now.keys().filter(|name| untouched(name) && !before.contains_key(*name));
-    wrong.changed.extend(appeared.map(|name| format!("{name} appeared")));
+    let appeared = now
+        .keys()
+        .filter(|name| untouched(name) && !before.contains_key(*name));
+    wrong
+        .changed
+        .extend(appeared.map(|name| format!("{name} appeared")));
     wrong
 }
 
 fn told(steps: &Steps<'_>, event: &Event, wrong: Wrong) -> Vec<Finding> {
     [
-        (Check::DdlMissed, wrong.missed, "change(s) of definitions by clients were lost"),
-        (Check::ObjectChanged, wrong.changed, "object(s) changed that nobody had changed"),
+        (
+            Check::DdlMissed,
+            wrong.missed,
+            "change(s) of definitions by clients were lost",
+        ),
+        (
+            Check::ObjectChanged,
+            wrong.changed,
+            "object(s) changed that nobody had changed",
+        ),
     ]
     .into_iter()
     .filter(|(_, cases, _)| !cases.is_empty())
@@ -163,7 +189,8 @@ mod tests {
     /// What becomes of a table and an index over step 1.
     fn after(objects: &[(&str, &str)]) -> Vec<(Check, Option<u32>)> {
         checks(|e| {
-            e.step(0).push(catalog(&[("table t", "a int"), ("index i", "t (a)")]));
+            e.step(0)
+                .push(catalog(&[("table t", "a int"), ("index i", "t (a)")]));
             e.step(1).push(catalog(objects));
         })
     }
@@ -172,7 +199,10 @@ mod tests {
     fn what_nobody_changed_stays_what_it_was() {
         assert_eq!(after(&[("table t", "a int"), ("index i", "t (a)")]), []);
         assert_eq!(after(&[("table t", "a int")]), [CHANGED]);
-        assert_eq!(after(&[("table t", "a text"), ("index i", "t (a)")]), [CHANGED]);
+        assert_eq!(
+            after(&[("table t", "a text"), ("index i", "t (a)")]),
+            [CHANGED]
+        );
         assert_eq!(
             after(&[("table t", "a int"), ("index i", "t (a)"), ("table u", "")]),
             [CHANGED]
@@ -189,7 +219,9 @@ mod tests {
         checks(|e| {
             e.step(0).push(catalog(&[("table t", "")]));
             e.step(1).push(ddl(&["view v"], &[]));
-            e.push(EventKind::DdlDone { outcome: Outcome::Ok });
+            e.push(EventKind::DdlDone {
+                outcome: Outcome::Ok,
+            });
             e.push(ddl(&["table u"], &["table t"]));
             if let Some(outcome) = outcome {
                 e.push(EventKind::DdlDone { outcome });
@@ -204,7 +236,10 @@ mod tests {
         assert_eq!(changed(ok, &[("view v", ""), ("table u", "")]), []);
         assert_eq!(changed(ok, &[("table u", "")]), [MISSED]);
         assert_eq!(changed(ok, &[("view v", ""), ("table t", "")]), [MISSED]);
-        assert_eq!(changed(ok, &[("view v", ""), ("table u", ""), ("table t", "")]), [MISSED]);
+        assert_eq!(
+            changed(ok, &[("view v", ""), ("table u", ""), ("table t", "")]),
+            [MISSED]
+        );
     }
 
     #[test]
@@ -216,7 +251,10 @@ mod tests {
         // A refusal is none.
         let refused = Some(Outcome::Fail);
         assert_eq!(changed(refused, &[("view v", ""), ("table t", "")]), []);
-        assert_eq!(changed(refused, &[("view v", ""), ("table u", "")]), [CHANGED]);
+        assert_eq!(
+            changed(refused, &[("view v", ""), ("table u", "")]),
+            [CHANGED]
+        );
     }
 
     #[test]
@@ -224,9 +262,13 @@ mod tests {
         let found = checks(|e| {
             e.step(0).push(catalog(&[("view v", "1")]));
             e.step(1).push(ddl(&[], &["view v"]));
-            e.push(EventKind::DdlDone { outcome: Outcome::Ok });
+            e.push(EventKind::DdlDone {
+                outcome: Outcome::Ok,
+            });
             e.push(ddl(&["view v"], &[]));
-            e.push(EventKind::DdlDone { outcome: Outcome::Ok });
+            e.push(EventKind::DdlDone {
+                outcome: Outcome::Ok,
+            });
             e.push(catalog(&[("view v", "2")]));
         });
         assert_eq!(found, []);

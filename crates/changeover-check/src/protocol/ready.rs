@@ -78,7 +78,11 @@ mod tests {
         let mut plan = plan(1);
         plan.budgets.clear();
         let mut e = events();
-        e.step(1).at_ms(0).started().phase(Phase::Boot).phase(Phase::Promote);
+        e.step(1)
+            .at_ms(0)
+            .started()
+            .phase(Phase::Boot)
+            .phase(Phase::Promote);
         e.phase(Phase::Bootstrap).at_ms(9000).phase(Phase::Retire);
         assert_eq!(judge(&Steps { plan: &plan }, &Timeline::new(&e.list)), []);
     }

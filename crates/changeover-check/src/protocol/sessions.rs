@@ -15,7 +15,9 @@ pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
         } if told != expected => Some(error(
             Check::SessionState,
             steps.of_event(event),
-            format!("a session that was kept had lost {what} without a word: it was {expected:?} and is {told:?}"),
+            format!(
+                "a session that was kept had lost {what} without a word: it was {expected:?} and is {told:?}"
+            ),
             shown(&[event]),
         )),
         _ => None,
@@ -40,7 +42,10 @@ mod tests {
             judge(&Steps { plan: &plan(1) }, &e.list)
         };
         let lost = found(SessionAnswer::Told(String::new()));
-        assert_eq!((lost[0].check, lost[0].step), (Check::SessionState, Some(1)));
+        assert_eq!(
+            (lost[0].check, lost[0].step),
+            (Check::SessionState, Some(1))
+        );
         for right in [
             SessionAnswer::Told("kept".to_owned()),
             SessionAnswer::Refused("26000".to_owned()),

@@ -565,7 +565,10 @@ mod tests {
         assert_eq!(alone, []);
         // The one that comes up may crash: it leads nobody.
         let itself = checks(|e| {
-            first(e).on(1).push(EventKind::SpawnDone { pid: 7 }).exit(101);
+            first(e)
+                .on(1)
+                .push(EventKind::SpawnDone { pid: 7 })
+                .exit(101);
         });
         assert_eq!(itself, []);
     }

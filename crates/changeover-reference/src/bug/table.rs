@@ -226,6 +226,10 @@ bugs! {
         name: "slow-cutover", classes: &[26], check: "budget", generation: Some(1),
         symptom: "a promoted process waits two seconds before it restarts",
     }
+    DropsConnections {
+        name: "drops-connections", classes: &[27], check: "latency-cliff", generation: Some(1),
+        symptom: "a new leader closes about every third connection at once",
+    }
     FencedHangs {
         name: "fenced-hangs", classes: &[28], check: "client-hang", generation: Some(0),
         symptom: "an old leader neither ends nor answers, and its clients wait for it",

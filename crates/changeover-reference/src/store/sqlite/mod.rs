@@ -309,9 +309,8 @@ impl MetadataStore for SqliteStore {
     fn begin(&mut self, generation: u64) -> Result<Role, StoreError> {
         // Looked at first without a lock: a process that only follows must not disturb the leader.
         // At one moment: whoever puts a newer format on the store has put a higher generation into the fence with it.
-        let follows = |fence: &Fence| {
-            fence.token.generation < generation && !bug::on(Bug::LeadsAtOnce)
-        };
+        let follows =
+            |fence: &Fence| fence.token.generation < generation && !bug::on(Bug::LeadsAtOnce);
         {
             let moment = self
                 .connection
@@ -326,7 +325,9 @@ impl MetadataStore for SqliteStore {
                 if bug::on(Bug::MarksTooEarly) {
                     let mark = "UPDATE meta SET value = ?1 WHERE key = 'format'";
                     let marked = moment.execute(mark, [self.place.release.format]);
-                    marked.and_then(|_| moment.commit()).map_err(|e| self.failed(e))?;
+                    marked
+                        .and_then(|_| moment.commit())
+                        .map_err(|e| self.failed(e))?;
                 } else if bug::on(Bug::ReservesGeneration) {
                     let reserved = self.mark(&moment, "reserved")?;
                     if reserved > fence.token.generation && reserved != generation {
@@ -335,7 +336,8 @@ impl MetadataStore for SqliteStore {
                     }
                     let reserve = "INSERT OR REPLACE INTO meta VALUES ('reserved', ?1)";
                     let done = moment.execute(reserve, [signed(generation)]);
-                    done.and_then(|_| moment.commit()).map_err(|e| self.failed(e))?;
+                    done.and_then(|_| moment.commit())
+                        .map_err(|e| self.failed(e))?;
                 }
                 return Ok(Role::Follow(fence));
             }
@@ -450,7 +452,10 @@ impl MetadataStore for SqliteStore {
                 if bug::on(Bug::TornMigration) {
                     let last = records.last().map_or(from, |(_, record)| record.position);
                     let range = params![signed(from), signed(last)];
-                    transaction.execute("DELETE FROM log WHERE position > ?1 AND position <= ?2", range)?;
+                    transaction.execute(
+                        "DELETE FROM log WHERE position > ?1 AND position <= ?2",
+                        range,
+                    )?;
                     transaction.execute_batch("COMMIT")?;
                     std::thread::sleep(Duration::from_millis(2));
                     transaction.execute_batch("BEGIN IMMEDIATE")?;
