@@ -3,18 +3,18 @@
 //! Nothing here knows a bug: which there are, the plan that shows each and the check that must find it, the binary
 //! says (`changeover reference bugs --format json`).
 
-use crate::run::{root, target_directory};
+use crate::document::{between, rewrite};
+use crate::run::{newest_binary, root};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// The table's place; the marks in it say where it begins and ends.
-const DOCUMENT: &str = "docs/planted-bugs.md";
-const BEGIN: &str = "<!-- table: written by cargo xtask bugs -->\n";
-const END: &str = "<!-- end of the table -->\n";
+/// Where the table is, and what it is called there.
+pub(crate) const DOCUMENT: &str = "docs/planted-bugs.md";
+const TABLE: &str = "cargo xtask bugs";
 
 /// A bug must be caught within this time.
 const SOON: Duration = Duration::from_secs(60);
@@ -121,27 +121,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         bail!("{} {what}: {}", missed.len(), missed.join(", "));
     }
     if args.names.is_empty() && !args.honest {
-        let place = root().join(DOCUMENT);
-        let document = std::fs::read_to_string(&place)
-            .with_context(|| format!("cannot read {}", place.display()))?;
-        std::fs::write(&place, with_table(&document, &rows)?)
-            .with_context(|| format!("cannot write {}", place.display()))?;
+        rewrite(&root().join(DOCUMENT), |document| {
+            with_table(document, &rows)
+        })?;
     }
     Ok(())
-}
-
-/// The binary that was built last, with whichever profile.
-fn newest_binary() -> Result<PathBuf> {
-    let target = target_directory()?;
-    let built = |profile: &str| {
-        let path = target.join(profile).join("changeover");
-        let time = std::fs::metadata(&path).and_then(|found| found.modified());
-        time.ok().map(|time| (time, path))
-    };
-    let newest = ["debug", "release"].into_iter().filter_map(built).max();
-    newest
-        .map(|(_, path)| path)
-        .context("nothing is built; run `cargo build` or `cargo build --release` first")
 }
 
 fn list(binary: &Path) -> Result<Vec<Bug>> {
@@ -264,18 +248,11 @@ fn awaiting(bug: &Bug, awaits: &str) -> String {
 
 /// The document with these rows in its table.
 fn with_table(document: &str, rows: &[String]) -> Result<String> {
-    let (Some(begin), Some(end)) = (document.find(BEGIN), document.find(END)) else {
-        bail!("{DOCUMENT} lacks the marks of its table");
-    };
     let table = format!(
         "| bug | class | what is wrong | caught by | in step | after |\n|---|---|---|---|---|---|\n{}",
         rows.concat()
     );
-    Ok(format!(
-        "{}{table}{}",
-        &document[..begin + BEGIN.len()],
-        &document[end..]
-    ))
+    between(document, TABLE, &table)
 }
 
 #[cfg(test)]
@@ -317,23 +294,17 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_replaced_and_nothing_else() {
+    fn a_row_says_what_caught_the_bug() {
         let catch = Catch {
             step: Some(1),
             others: Vec::new(),
             took: Duration::from_millis(2100),
         };
-        let rows = [caught(&bug(), &catch)];
-        let document = format!("before\n{BEGIN}old\n{END}after\n");
-        let written = with_table(&document, &rows).unwrap();
-        assert!(
-            written.starts_with(&format!("before\n{BEGIN}| bug |")),
-            "{written}"
+        assert_eq!(
+            caught(&bug(), &catch),
+            "| `a` | 1, 2 | b | `lost-write` | 1 | 3 s |\n"
         );
-        assert!(written.ends_with(&format!(
-            "| `a` | 1, 2 | b | `lost-write` | 1 | 3 s |\n{END}after\n"
-        )));
-        assert_eq!(with_table(&written, &rows).unwrap(), written);
-        assert!(with_table("no marks", &rows).is_err());
+        let row = awaiting(&bug(), "faults");
+        assert_eq!(row, "| `a` | 1, 2 | b | `lost-write` | awaits faults | |\n");
     }
 }

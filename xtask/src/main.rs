@@ -4,6 +4,7 @@
 
 mod bench;
 mod bugs;
+mod document;
 mod fresh;
 mod lint;
 mod provision;

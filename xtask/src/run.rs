@@ -91,6 +91,24 @@ pub(crate) fn release_binary() -> Result<PathBuf> {
     Ok(target_directory()?.join("release").join("changeover"))
 }
 
+/// The binary that was built last, with whichever profile.
+///
+/// # Errors
+///
+/// When none is.
+pub(crate) fn newest_binary() -> Result<PathBuf> {
+    let target = target_directory()?;
+    let built = |profile: &str| {
+        let path = target.join(profile).join("changeover");
+        let time = std::fs::metadata(&path).and_then(|found| found.modified());
+        time.ok().map(|time| (time, path))
+    };
+    let newest = ["debug", "release"].into_iter().filter_map(built).max();
+    newest
+        .map(|(_, path)| path)
+        .context("nothing is built; run `cargo build` or `cargo build --release` first")
+}
+
 /// Program and arguments as a person would type them; the environment that was set on top comes first.
 fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program());

@@ -1,7 +1,9 @@
 //! `cargo xtask soak`: what a test run does a few times, done many times.
 
-use crate::run::{cargo, release_binary};
+use crate::document::{between, rewrite};
+use crate::run::{cargo, newest_binary, release_binary, root};
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -17,6 +19,12 @@ pub(crate) struct Args {
     /// How many default rehearsals must pass in a row
     #[arg(long, default_value_t = 50, value_name = "N")]
     rehearsals: u32,
+    /// How many rehearsals of two versions must pass, without a single false alarm
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    clean: u32,
+    /// Use the binary that was built last for those, instead of building a release binary; write nothing down
+    #[arg(long)]
+    built: bool,
 }
 
 /// Kills the reference database, then rehearses.
@@ -40,7 +48,98 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.rehearsals > 0 {
         rehearsals(args.rehearsals)?;
     }
+    if args.clean > 0 {
+        clean(args.clean, args.built)?;
+    }
     Ok(())
+}
+
+/// Where the last result is written, and what it is called there.
+const RESULT: &str = "cargo xtask soak";
+
+/// Of the runs that must pass, so many may be inconclusive, and are then repeated: a twentieth.
+const REPEATED: u32 = 20;
+
+/// Rehearses one hop after the other until so many have passed. A run that fails is a false alarm.
+fn clean(count: u32, built: bool) -> Result<()> {
+    let binary = match built {
+        true => newest_binary()?,
+        false => release_binary()?,
+    };
+    let hops = hops(&binary)?;
+    let place = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let (mut passed, mut inconclusive, mut alarms) = (0, 0, 0);
+    while passed + alarms < count {
+        let hop = &hops[(passed + inconclusive + alarms) as usize % hops.len()];
+        let out = place.path().join("run");
+        let (code, sentence) = rehearse(&binary, &["--versions", hop], &out)?;
+        let outcome = match code {
+            Some(0) => {
+                passed += 1;
+                "passed"
+            }
+            Some(3) => {
+                inconclusive += 1;
+                "inconclusive"
+            }
+            _ => {
+                alarms += 1;
+                "FALSE ALARM"
+            }
+        };
+        match outcome {
+            // The evidence is worth more than a tidy directory.
+            "FALSE ALARM" => {
+                let kept = place.path().join(format!("alarm-{alarms}"));
+                std::fs::rename(&out, &kept).context("cannot keep the run")?;
+                eprintln!("{outcome}: {sentence}\n  its run is in {}", kept.display());
+            }
+            _ => std::fs::remove_dir_all(&out).context("cannot remove the run")?,
+        }
+        eprintln!(
+            "{hop}: {outcome}; {passed} of {count} passed, {inconclusive} inconclusive, {alarms} false alarms"
+        );
+        if inconclusive > count / REPEATED + 1 && !built {
+            bail!(
+                "{inconclusive} runs were inconclusive: the machine is not quiet enough; run it alone"
+            );
+        }
+    }
+    if alarms > 0 {
+        let kept = place.keep();
+        bail!(
+            "{alarms} of {count} runs raised a false alarm; they are in {}",
+            kept.display()
+        );
+    }
+    if !built {
+        let result = format!(
+            "{passed} of {count} runs of two versions passed; {inconclusive} more were inconclusive and repeated.\n"
+        );
+        rewrite(&root().join(crate::bugs::DOCUMENT), |document| {
+            between(document, RESULT, &result)
+        })?;
+    }
+    Ok(())
+}
+
+/// The hops from each usable release to the next, as `--versions` takes them.
+fn hops(binary: &Path) -> Result<Vec<String>> {
+    let output = Command::new(binary)
+        .args(["releases", "--usable", "--format", "json"])
+        .output()
+        .with_context(|| format!("cannot start {}", binary.display()))?;
+    let document: Value =
+        serde_json::from_slice(&output.stdout).context("`releases` printed no JSON")?;
+    let releases = document["releases"]
+        .as_array()
+        .context("`releases` lists none")?;
+    let mut versions: Vec<&str> = releases
+        .iter()
+        .filter_map(|one| one["version"].as_str())
+        .collect();
+    versions.push("current");
+    Ok(versions.windows(2).map(|pair| pair.join(",")).collect())
 }
 
 /// Runs the default rehearsal so many times. All of them, also after one that did not pass: how many of fifty is the
@@ -51,9 +150,9 @@ fn rehearsals(count: u32) -> Result<()> {
     let mut failed = 0;
     for number in 1..=count {
         let out = place.path().join(number.to_string());
-        let (passed, sentence) = rehearse(&binary, &out)?;
+        let (code, sentence) = rehearse(&binary, &[], &out)?;
         eprintln!("{number}/{count}: {sentence}");
-        failed += u32::from(!passed);
+        failed += u32::from(code != Some(0));
     }
     if failed > 0 {
         // The evidence is worth more than a tidy directory.
@@ -66,10 +165,11 @@ fn rehearsals(count: u32) -> Result<()> {
     Ok(())
 }
 
-/// Whether one rehearsal passed, and the sentence it printed.
-fn rehearse(binary: &Path, out: &Path) -> Result<(bool, String)> {
+/// The exit code of one rehearsal, and the sentence it printed.
+fn rehearse(binary: &Path, arguments: &[&str], out: &Path) -> Result<(Option<i32>, String)> {
     let output = Command::new(binary)
         .arg("rehearse")
+        .args(arguments)
         .arg("--out")
         .arg(out)
         .stdin(Stdio::null())
@@ -77,7 +177,7 @@ fn rehearse(binary: &Path, out: &Path) -> Result<(bool, String)> {
         .with_context(|| format!("cannot start {}", binary.display()))?;
     let printed = [output.stdout, output.stderr].concat();
     Ok((
-        output.status.success(),
+        output.status.code(),
         sentence(&String::from_utf8_lossy(&printed)).to_owned(),
     ))
 }
