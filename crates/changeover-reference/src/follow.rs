@@ -253,7 +253,7 @@ impl Follower {
             {
                 // Looked at again: what counts is how far the leader is now.
                 let lag = self.upper()?.saturating_sub(self.hydration.applied());
-                let calm = !bug::on(Bug::NeverReady) || self.hydration.applied() == self.baseline;
+                let calm = !bug::on(Bug::ReadyAtRest) || self.hydration.applied() == self.baseline;
                 if lag <= READY_LAG && self.deployment.serving() && calm {
                     // Definitions that are in the log by now were changed before this process was ready.
                     self.hydration

@@ -1,5 +1,6 @@
 //! The real binary, from the outside.
 
+mod bugs;
 mod harness;
 mod ladder;
 mod postgres;

@@ -197,8 +197,8 @@ bugs! {
         symptom: "a new generation says that it is ready before it has read the log",
         plan: &["--rate", "50", "--max-read-gap", "250ms"], instance: &["--read-rate", "260"],
     }
-    NeverReady {
-        name: "never-ready", classes: &[23], check: "never-ready", generation: Some(1),
+    ReadyAtRest {
+        name: "ready-only-at-rest", classes: &[23], check: "never-ready", generation: Some(1),
         symptom: "a new generation is only ready if nobody has written since it started",
         timeouts_ms: &[("catch-up", 3000)],
     }

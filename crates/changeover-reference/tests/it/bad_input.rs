@@ -43,6 +43,21 @@ fn arguments() {
         2,
         &["path"],
     );
+    let known = changeover_reference::bugs().next().unwrap().name;
+    for (name, bug, wanted) in [
+        ("d", &known[1..], [known, "reference bugs"]),
+        ("e", &format!("{known}@first"), ["`first`", "generation"]),
+        ("f", "", ["--planted-bug", "reference bugs"]),
+    ] {
+        check(
+            world
+                .instance(name, "current", 0)
+                .arg("--planted-bug", bug)
+                .run_to_end(),
+            2,
+            &wanted,
+        );
+    }
 }
 
 fn places(world: World) {

@@ -1,6 +1,7 @@
 //! The reference database from outside: processes, SQL over pgwire, the leader API.
 
 mod bad_input;
+mod bugs;
 mod client;
 mod durability;
 mod in_place;
