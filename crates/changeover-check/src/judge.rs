@@ -132,7 +132,7 @@ impl Judge {
             &self.observed_writes,
         ));
         let clients = std::mem::take(&mut self.clients);
-        findings.extend(clients.judge(&self.plan, &timeline, &lanes));
+        findings.extend(clients.judge(&self.plan, &self.events, &timeline, &lanes));
         findings.extend(cliff::judge(&timeline, &lanes, self.interval()));
         findings.extend(self.set.judge(&timeline));
         let mut doubts = self.doubts(&lanes, &timeline);

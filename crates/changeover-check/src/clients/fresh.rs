@@ -63,7 +63,7 @@ pub(super) fn stalls(stream: &Stream) -> Vec<Stall> {
 
 impl Stream {
     /// The elements of a read's key, each with its place, by when they were acknowledged.
-    fn acknowledged_of(&self, read: &Answered) -> impl Iterator<Item = (u64, u64)> {
+    pub(super) fn acknowledged_of(&self, read: &Answered) -> impl Iterator<Item = (u64, u64)> {
         let first =
             usize::try_from(read.key.saturating_mul(ELEMENTS_PER_KEY)).unwrap_or(usize::MAX);
         let elements = self.acknowledged.get(first..).unwrap_or_default();

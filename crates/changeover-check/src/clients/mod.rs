@@ -1,5 +1,6 @@
 //! The lanes' clients one by one, and their answers: what the lanes as a whole do not show.
 
+mod first;
 mod fresh;
 mod hang;
 
@@ -7,6 +8,7 @@ use crate::findings::Cases;
 use crate::gap::Sent;
 use crate::lanes::LANES;
 use crate::timeline::Timeline;
+use changeover_model::event::Event;
 use changeover_model::history::{Class, Connection, Op, Operation, Outcome, Source};
 use changeover_model::plan::{Plan, Timeout};
 use changeover_model::verdict::Finding;
@@ -86,6 +88,7 @@ impl ClientHistory {
     pub(crate) fn judge(
         mut self,
         plan: &Plan,
+        events: &[Event],
         timeline: &Timeline,
         lanes: &[Vec<Sent>; LANES.len()],
     ) -> Vec<Finding> {
@@ -104,6 +107,11 @@ impl ClientHistory {
             stream.reads.sort_by_key(|read| read.invoke);
             let found = fresh::stalls(stream);
             fresh::tell(*connection, &found, timeline, &mut cases);
+            for promotion in first::promotions(events) {
+                if let Some(read) = first::empty(stream, &promotion) {
+                    first::tell(*connection, &promotion, &read, &mut cases);
+                }
+            }
         }
         cases.into_findings()
     }
