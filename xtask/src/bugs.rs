@@ -152,7 +152,7 @@ fn catch(binary: &Path, bug: &Bug) -> Result<Catch> {
 fn rehearse(binary: &Path, bug: &Bug, honest: bool) -> Result<(Value, TempDir)> {
     let place = tempfile::tempdir().context("cannot make a temporary directory")?;
     let planted = |option: &&String| {
-        honest && option.contains(&bug.name) || honest && option.ends_with("=--planted-bug")
+        honest && (option.contains(&bug.name) || option.ends_with("=--planted-bug"))
     };
     let plan = place.path().join("plan.json");
     let made = Command::new(binary)

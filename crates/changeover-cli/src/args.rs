@@ -45,7 +45,7 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReferenceCommand {
     /// Serve one instance of it.
-    Serve(changeover_reference::ServeArgs),
+    Serve(Box<changeover_reference::ServeArgs>),
     /// List the bugs that it has on request, and which check must find each.
     Bugs(FormatOption),
 }

@@ -49,7 +49,7 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Completions(args) => commands::completions::run(&args),
         Command::Reference(ReferenceCommand::Serve(args)) => {
             // The database has exit codes of its own: they are how it talks to its supervisor.
-            return Ok(changeover_reference::run(args));
+            return Ok(changeover_reference::run(*args));
         }
         Command::Reference(ReferenceCommand::Bugs(format)) => commands::bugs::run(format),
     };

@@ -139,9 +139,6 @@ impl Hydration {
         if bug::on(Bug::SkipsRecord) && records.len() == CHUNK {
             records.pop();
         }
-        if bug::on(Bug::MissesDdl) && self.applied > 0 {
-            records.retain(|record| record.ddl().is_none());
-        }
         records.iter().for_each(&mut seen);
         self.applier.apply(&self.connection, &records)?;
         self.applied = position;
@@ -160,6 +157,13 @@ impl Hydration {
                     exit::outlived(fence.token);
                 }
                 Err(error.into())
+            }
+            Ok(mut records) if bug::on(Bug::MissesDdl) && self.applied > 0 => {
+                let kept = |effect: &Effect| !matches!(effect, Effect::Ddl { .. });
+                records
+                    .iter_mut()
+                    .for_each(|record| record.effects.retain(kept));
+                Ok(records)
             }
             records => Ok(records?),
         }

@@ -17,7 +17,7 @@ fn rows(columns: usize) -> Vec<Vec<&'static str>> {
         .lines()
         .filter_map(|line| line.strip_prefix("| ")?.strip_suffix('|'))
         .map(|line| line.split('|').map(str::trim).collect::<Vec<_>>())
-        .filter(|cells| cells.len() == columns && !cells[0].starts_with("bug"))
+        .filter(|cells| cells.len() == columns && !["bug", ""].contains(&cells[0]))
         .collect()
 }
 
