@@ -170,7 +170,7 @@ mod tests {
     /// A gap of a lane that measured well, in milliseconds.
     fn measured(class: Class, connection: Connection, step: u32, longest: u64) -> Measured {
         Measured {
-            lane: LaneId { class, connection },
+            lane: LaneId::new(class, connection),
             step,
             gaps: StepGaps {
                 longest: Some(longest * MS),

@@ -452,6 +452,48 @@ pub enum EventKind {
         /// The signal's name.
         signal: String,
     },
+    /// An endpoint is about to be probed.
+    ProbeStarted {
+        /// Where, without any password.
+        endpoint: String,
+        /// What that costs whom it belongs to, in a sentence.
+        cost: String,
+    },
+    /// A lane has had no success for so long that it counts as a gap.
+    GapOpened {
+        /// The lane.
+        lane: String,
+        /// The intended send of its last success, or of its first operation.
+        since: u64,
+    },
+    /// A lane with a gap succeeded again.
+    GapClosed {
+        /// The lane.
+        lane: String,
+        /// The intended send of its last success before.
+        since: u64,
+        /// When the first success after it was there.
+        until: u64,
+        /// What failed in between, by kind of error.
+        errors: BTreeMap<String, u64>,
+    },
+    /// Somebody put a named moment into the record.
+    Marker {
+        /// The name.
+        name: String,
+    },
+    /// A probe is about to end.
+    ProbeEnding {
+        /// Why: a signal, or that its time is over.
+        reason: String,
+    },
+    /// The probe's table is about to be removed.
+    CleanUpIntent,
+    /// It was, or not.
+    CleanUpDone {
+        /// What is left, and what to do about it.
+        left: Option<String>,
+    },
     /// The run is over.
     RunEnded,
     /// An event of a newer writer.
@@ -490,6 +532,7 @@ impl Event {
                 | EventKind::FullReadIntent { .. }
                 | EventKind::DdlIntent { .. }
                 | EventKind::StopIntent { .. }
+                | EventKind::CleanUpIntent
         )
     }
 }

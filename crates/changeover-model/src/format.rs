@@ -22,6 +22,8 @@ pub enum Kind {
     Releases,
     /// What `changeover route` prints.
     Route,
+    /// `probe.json`.
+    Probe,
 }
 
 impl Kind {
@@ -35,6 +37,7 @@ impl Kind {
             Kind::Processes => "processes",
             Kind::Releases => "releases",
             Kind::Route => "route",
+            Kind::Probe => "probe",
         }
     }
 

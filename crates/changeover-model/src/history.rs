@@ -57,6 +57,8 @@ pub enum Op {
     Transfer,
     /// TCP connect, startup, `ReadyForQuery`; belongs to no model.
     Connect,
+    /// A query or a request of the user's own, or one that reads nothing; belongs to no model.
+    Query,
 }
 
 /// The class of a lane's operations.
@@ -106,23 +108,87 @@ impl Connection {
 }
 
 /// A lane: a class and a kind of connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneId {
     /// What it does.
     pub class: Class,
     /// How it connects.
     pub connection: Connection,
+    /// What a lane of the user's own asks. Its operations are [`Op::Query`], and their key is this one's text.
+    pub own: Option<OwnLane>,
 }
 
 impl LaneId {
-    const fn new(class: Class, connection: Connection) -> Self {
-        LaneId { class, connection }
+    /// One of the lanes that every run has.
+    pub const fn new(class: Class, connection: Connection) -> Self {
+        LaneId {
+            class,
+            connection,
+            own: None,
+        }
+    }
+
+    /// One of the user's own: it reads.
+    pub const fn own(own: OwnLane, connection: Connection) -> Self {
+        LaneId {
+            class: Class::Read,
+            connection,
+            own: Some(own),
+        }
+    }
+
+    /// The lane that an operation belongs to; `None` if it is no lane's.
+    pub fn of(operation: &Operation) -> Option<Self> {
+        if operation.source != Some(Source::Lane) {
+            return None;
+        }
+        Some(LaneId {
+            class: operation.class?,
+            connection: operation.connection?,
+            own: match (operation.op, &operation.key) {
+                (Op::Query, Some(key)) => Some(OwnLane::from_text(key)?),
+                _ => None,
+            },
+        })
     }
 }
 
 impl fmt::Display for LaneId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.class.name(), self.connection.name())
+        match self.own {
+            Some(own) => write!(f, "{own}/{}", self.connection.name()),
+            None => write!(f, "{}/{}", self.class.name(), self.connection.name()),
+        }
+    }
+}
+
+/// What a lane of the user's own asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OwnLane {
+    /// The user's query of that number, 1 for the first.
+    Sql(u8),
+    /// The HTTP endpoint of that number, 1 for the first.
+    Http(u8),
+}
+
+impl OwnLane {
+    fn from_text(text: &str) -> Option<Self> {
+        let (kind, number) = text.split_once('-')?;
+        let number = number.parse().ok()?;
+        match kind {
+            "sql" => Some(OwnLane::Sql(number)),
+            "http" => Some(OwnLane::Http(number)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for OwnLane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OwnLane::Sql(number) => write!(f, "sql-{number}"),
+            OwnLane::Http(number) => write!(f, "http-{number}"),
+        }
     }
 }
 
@@ -171,6 +237,22 @@ pub enum ErrorKind {
     Other,
 }
 
+impl ErrorKind {
+    /// The stable word.
+    pub fn name(self) -> &'static str {
+        match self {
+            ErrorKind::Refused => "refused",
+            ErrorKind::Reset => "reset",
+            ErrorKind::Timeout => "timeout",
+            ErrorKind::ReadOnly => "read-only",
+            ErrorKind::Fenced => "fenced",
+            ErrorKind::NotSent => "not-sent",
+            ErrorKind::WrongAnswer => "wrong-answer",
+            ErrorKind::Other => "other",
+        }
+    }
+}
+
 /// An error, with the server's code if it sent one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpError {
@@ -179,6 +261,15 @@ pub struct OpError {
     /// The SQLSTATE, five characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sqlstate: Option<String>,
+}
+
+impl fmt::Display for OpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.sqlstate {
+            Some(sqlstate) => write!(f, "{} {sqlstate}", self.kind.name()),
+            None => f.write_str(self.kind.name()),
+        }
+    }
 }
 
 /// One client operation.
@@ -322,6 +413,45 @@ mod tests {
             Operation::parse(line).unwrap_err().to_string(),
             "\"return\" 4 is before \"invoke\" 5"
         );
+    }
+
+    #[test]
+    fn an_operation_knows_its_lane() {
+        let lane = |line: &str| LaneId::of(&Operation::parse(line).unwrap());
+        let line = |op: &str, key: &str| {
+            format!(
+                r#"{{"process":1,"op":"{op}","key":{key},"invoke":1,"return":2,"outcome":"ok","source":"lane","class":"read","connection":"held"}}"#
+            )
+        };
+        let held = LaneId::new(Class::Read, Connection::Held);
+        assert_eq!(lane(&line("read", r#""k1""#)), Some(held));
+        assert_eq!(lane(&line("query", "null")), Some(held));
+        for own in [OwnLane::Sql(1), OwnLane::Http(12)] {
+            let id = LaneId::own(own, Connection::Held);
+            assert_eq!(lane(&line("query", &format!("\"{own}\""))), Some(id));
+            assert_eq!(id.to_string(), format!("{own}/held"));
+        }
+        assert_eq!(lane(&line("query", r#""what""#)), None);
+        assert_eq!(
+            lane(r#"{"process":1,"op":"connect","invoke":1,"outcome":"fail","source":"workload"}"#),
+            None
+        );
+    }
+
+    #[test]
+    fn error_kinds_have_one_word_each() {
+        for kind in [
+            ErrorKind::Refused,
+            ErrorKind::Reset,
+            ErrorKind::Timeout,
+            ErrorKind::ReadOnly,
+            ErrorKind::Fenced,
+            ErrorKind::NotSent,
+            ErrorKind::WrongAnswer,
+            ErrorKind::Other,
+        ] {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
     }
 
     proptest! {

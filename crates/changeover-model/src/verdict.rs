@@ -3,6 +3,7 @@
 use crate::check::{Check, Severity};
 use crate::event::Phase;
 use crate::history::{Class, Connection};
+use crate::probe::ProbeReport;
 use crate::version::PathVersion;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -37,6 +38,9 @@ pub struct Verdict {
     pub operations: OperationCounts,
     /// The command that runs the same plan again.
     pub reproduce: String,
+    /// What a probe saw besides; `None` for rehearsals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<ProbeReport>,
 }
 
 /// The word of a verdict.
@@ -109,6 +113,9 @@ pub struct GapReport {
     pub count: u64,
     /// How finely `longest_ms` was measured, in milliseconds.
     pub resolution_ms: f64,
+    /// A lane of the user's own, such as `sql-1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
 }
 
 /// The freshness lag of reads in a step, in milliseconds.

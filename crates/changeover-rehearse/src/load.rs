@@ -37,7 +37,7 @@ impl Load {
         let tasks = TaskTracker::new();
         // The workload's clients come first, so that client c of the plan tends to be client c of the history.
         let workload = Workload::new(plan, target, &tally, &tasks);
-        let lanes = LANES.map(|LaneId { class, connection }| {
+        let lanes = LANES.map(|LaneId { class, connection, .. }| {
             Lane::new(class, connection, target, &tally, &tasks)
         });
         let clock = tally.clock();

@@ -89,6 +89,7 @@ fn passed() -> Verdict {
             acknowledged_writes: Some(4201),
         },
         reproduce: "changeover rehearse --plan runs/a/plan.json".to_owned(),
+        probe: None,
     }
 }
 
