@@ -7,17 +7,17 @@ use crate::stats::{ms, seconds};
 use crate::timeline::Window;
 use changeover_model::check::{Check, Severity};
 use changeover_model::history::Class;
-use changeover_model::plan::Plan;
 use changeover_model::verdict::{BudgetReport, Finding, VerdictOutcome};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// A lane in a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured {
     /// The lane.
     pub lane: LaneId,
-    /// The step.
-    pub step: u32,
+    /// The step; `None` where there are none.
+    pub step: Option<u32>,
     /// Its gaps.
     pub gaps: StepGaps,
     /// Whether something else than the resolution makes it inconclusive.
@@ -42,14 +42,18 @@ pub fn class_of(budget: &str) -> Option<Class> {
         .find(|class| budget.strip_suffix("-gap") == Some(class.name()))
 }
 
-/// Judges the plan's budgets. `endless` are the lanes with an outage that has no measured end: whatever was measured
+/// Judges budgets, by name and in milliseconds. `endless` are the lanes with an outage that has no measured end: whatever was measured
 /// of it is only a lower bound, so that their class is over its budget.
 ///
 /// A measurement exceeds the limit for certain when its lane is conclusive, or when it exceeds by more than its
 /// resolution. Otherwise it is a warning beside the doubt.
-pub fn judge(plan: &Plan, measured: &[Measured], endless: &[LaneId]) -> Budgets {
+pub fn judge(
+    budgets: &BTreeMap<String, f64>,
+    measured: &[Measured],
+    endless: &[LaneId],
+) -> Budgets {
     let mut out = Budgets::default();
-    for (name, &limit_ms) in &plan.budgets {
+    for (name, &limit_ms) in budgets {
         let Some(class) = class_of(name) else {
             continue;
         };
@@ -62,9 +66,9 @@ pub fn judge(plan: &Plan, measured: &[Measured], endless: &[LaneId]) -> Budgets 
             doubtful |= doubt;
             if coarse {
                 out.doubts.push(format!(
-                    "lane {} measured step {} with a resolution of {} ms, more than a fifth of the {name} budget of {limit_ms} ms",
+                    "lane {} measured {}with a resolution of {} ms, more than a fifth of the {name} budget of {limit_ms} ms",
                     lane.lane,
-                    lane.step,
+                    lane.step.map_or_else(String::new, |step| format!("step {step} ")),
                     ms(lane.gaps.resolution)
                 ));
             }
@@ -103,7 +107,7 @@ fn finding(name: &str, limit_ms: f64, lane: &Measured, gap: u64, severity: Sever
     Finding {
         check: Check::Budget,
         severity,
-        step: Some(lane.step),
+        step: lane.step,
         message: format!(
             "lane {} had no success for {} ms (resolution {} ms), more than the {name} budget of {limit_ms} ms",
             lane.lane,
@@ -124,7 +128,7 @@ fn finding(name: &str, limit_ms: f64, lane: &Measured, gap: u64, severity: Sever
 }
 
 /// The finding about a lane that has operations and no success: its gap has no end that could be measured.
-pub(crate) fn dead_lane(lane: LaneId, operations: usize) -> Finding {
+pub(crate) fn dead_lane(lane: LaneId, operations: u64) -> Finding {
     Finding {
         check: Check::Budget,
         severity: Severity::Error,
@@ -140,11 +144,11 @@ pub(crate) fn dead_lane(lane: LaneId, operations: usize) -> Finding {
 
 /// The finding about a lane that was not served again after `span` had begun: its gap has no end that could be
 /// measured either.
-pub(crate) fn unrecovered_lane(lane: LaneId, step: u32, span: Window) -> Finding {
+pub(crate) fn unrecovered_lane(lane: LaneId, step: Option<u32>, span: Window) -> Finding {
     Finding {
         check: Check::Budget,
         severity: Severity::Error,
-        step: Some(step),
+        step,
         message: format!(
             "lane {lane} had no success from {} s until the load ended {} ms later, so the outage has no measured end",
             seconds(span.start),
@@ -171,7 +175,7 @@ mod tests {
     fn measured(class: Class, connection: Connection, step: u32, longest: u64) -> Measured {
         Measured {
             lane: LaneId::new(class, connection),
-            step,
+            step: Some(step),
             gaps: StepGaps {
                 longest: Some(longest * MS),
                 total: longest * MS,
@@ -209,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_longest_gap_of_a_class_counts_over_steps_and_connections() {
-        let budgets = judge(&plan(2), &lanes(read_new(1000)), &[]);
+        let budgets = judge(&plan(2).budgets, &lanes(read_new(1000)), &[]);
         assert_eq!(
             outcomes(&budgets),
             [
@@ -221,7 +225,7 @@ mod tests {
         assert_eq!(budgets.reports[1].measured_ms, Some(1000.0));
         assert!(budgets.findings.is_empty() && budgets.doubts.is_empty());
 
-        let budgets = judge(&plan(2), &lanes(read_new(1001)), &[]);
+        let budgets = judge(&plan(2).budgets, &lanes(read_new(1001)), &[]);
         assert_eq!(budgets.reports[1].outcome, VerdictOutcome::Fail);
         assert_eq!(budgets.reports[2].outcome, PASS);
         assert_eq!(budgets.findings.len(), 1);
@@ -238,7 +242,7 @@ mod tests {
         let with = |longest, resolution| {
             let mut lane = read_new(longest);
             lane.gaps.resolution = resolution * MS;
-            let budgets = judge(&plan(2), &lanes(lane), &[]);
+            let budgets = judge(&plan(2).budgets, &lanes(lane), &[]);
             let severity = budgets.findings.first().map(|f| f.severity);
             (budgets.reports[1].outcome, severity, budgets.doubts.len())
         };
@@ -260,9 +264,9 @@ mod tests {
     fn a_doubtful_lane_keeps_its_budget_from_passing() {
         let mut lane = read_new(30);
         lane.doubtful = true;
-        let budgets = judge(&plan(2), &lanes(lane), &[]);
+        let budgets = judge(&plan(2).budgets, &lanes(lane), &[]);
         assert_eq!(budgets.reports[1].outcome, VerdictOutcome::Inconclusive);
-        let nothing = judge(&plan(2), &[], &[]);
+        let nothing = judge(&plan(2).budgets, &[], &[]);
         assert_eq!(nothing.reports[1].outcome, VerdictOutcome::Inconclusive);
         assert_eq!(nothing.reports[1].measured_ms, None);
     }
@@ -271,7 +275,7 @@ mod tests {
     fn a_lane_without_a_success_fails_its_budget() {
         let mut lane = read_new(0);
         lane.gaps.longest = None;
-        let budgets = judge(&plan(2), &lanes(lane), &[lane.lane]);
+        let budgets = judge(&plan(2).budgets, &lanes(lane), &[lane.lane]);
         assert_eq!(budgets.reports[1].outcome, VerdictOutcome::Fail);
     }
 
@@ -279,9 +283,12 @@ mod tests {
     fn a_limit_of_nothing_is_exceeded_by_anything() {
         let mut plan = plan(2);
         plan.budgets.insert("read-gap".to_owned(), 0.0);
-        let budgets = judge(&plan, &lanes(read_new(1)), &[]);
+        let budgets = judge(&plan.budgets, &lanes(read_new(1)), &[]);
         assert!(budgets.reports[1].outcome != PASS);
         plan.budgets = [("read-gap".to_owned(), f64::NAN)].into();
-        assert_eq!(judge(&plan, &lanes(read_new(1)), &[]).reports.len(), 1);
+        assert_eq!(
+            judge(&plan.budgets, &lanes(read_new(1)), &[]).reports.len(),
+            1
+        );
     }
 }

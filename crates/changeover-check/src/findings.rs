@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 pub const LISTED: usize = 5;
 
 /// A case: a few words, and what shows it.
+#[derive(Debug)]
 pub(crate) struct Case {
     /// A few words that name it, for the message.
     pub(crate) words: String,
@@ -17,14 +18,14 @@ pub(crate) struct Case {
     pub(crate) evidence: Value,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Group {
     count: u64,
     listed: Vec<Case>,
 }
 
 /// Collects cases by check, step and headline.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Cases {
     groups: BTreeMap<(Check, Option<u32>, &'static str), Group>,
 }

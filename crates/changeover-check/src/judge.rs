@@ -79,7 +79,7 @@ impl Judge {
             Outcome::Unknown => self.counts.unknown += 1,
         }
         let ok = operation.outcome == Outcome::Ok;
-        if ok && !matches!(operation.op, Op::Read | Op::Connect) {
+        if ok && !matches!(operation.op, Op::Read | Op::Connect | Op::Query) {
             *self.counts.acknowledged_writes.get_or_insert(0) += 1;
         }
         if operation.source == Some(Source::Lane) {
@@ -142,20 +142,20 @@ impl Judge {
             .collect();
         findings.extend(
             dead.iter()
-                .map(|&lane| budget::dead_lane(LANES[lane], lanes[lane].len())),
+                .map(|&lane| budget::dead_lane(LANES[lane], lanes[lane].len() as u64)),
         );
         let unrecovered = self.unrecovered(&lanes, &timeline);
         findings.extend(
             unrecovered
                 .iter()
-                .map(|&(lane, step, span)| budget::unrecovered_lane(lane, step, span)),
+                .map(|&(lane, step, span)| budget::unrecovered_lane(lane, Some(step), span)),
         );
         let endless: Vec<LaneId> = dead
             .into_iter()
             .map(|lane| LANES[lane])
             .chain(unrecovered.into_iter().map(|(lane, ..)| lane))
             .collect();
-        let budgets = budget::judge(&self.plan, &measured, &endless);
+        let budgets = budget::judge(&self.plan.budgets, &measured, &endless);
         findings.extend(budgets.findings);
         doubts.extend(budgets.doubts);
         let freshness = self.set.freshness(&timeline);
@@ -191,7 +191,7 @@ impl Judge {
             for (lane, id) in LANES.into_iter().enumerate() {
                 measured.push(Measured {
                     lane: id,
-                    step: step.number,
+                    step: Some(step.number),
                     gaps: gaps[lane][index],
                     doubtful: quality::too_late(&lanes[lane], interval, step).is_some(),
                 });

@@ -55,14 +55,7 @@ pub(crate) fn verdict(plan: &Plan, judged: Judged) -> Verdict {
         operations,
     } = judged;
     sort(&mut findings);
-    let errors = findings.iter().filter(|f| f.severity == Severity::Error);
-    let reasons = errors
-        .map(|f| match f.step {
-            Some(step) => format!("{} at step {step}: {}", f.check, f.message),
-            None => format!("{}: {}", f.check, f.message),
-        })
-        .chain(doubts.iter().cloned())
-        .collect();
+    let reasons = reasons(&findings, &doubts);
     Verdict {
         format: Kind::Verdict.mark(),
         outcome: outcome(&findings, &doubts),
@@ -77,7 +70,20 @@ pub(crate) fn verdict(plan: &Plan, judged: Judged) -> Verdict {
         budgets,
         operations,
         reproduce,
+        probe: None,
     }
+}
+
+/// Why a verdict is no pass: findings of severity error first, then doubts.
+pub(crate) fn reasons(findings: &[Finding], doubts: &[String]) -> Vec<String> {
+    let errors = findings.iter().filter(|f| f.severity == Severity::Error);
+    errors
+        .map(|f| match f.step {
+            Some(step) => format!("{} at step {step}: {}", f.check, f.message),
+            None => format!("{}: {}", f.check, f.message),
+        })
+        .chain(doubts.iter().cloned())
+        .collect()
 }
 
 /// What planning found, as a finding of the verdict.
@@ -112,7 +118,7 @@ pub(crate) fn steps(
                 phases: phases(times),
                 gaps: measured
                     .iter()
-                    .filter(|m| m.step == planned.number)
+                    .filter(|m| m.step == Some(planned.number))
                     .map(gap_report)
                     .collect(),
                 freshness: freshness
@@ -128,7 +134,7 @@ pub(crate) fn steps(
         .collect()
 }
 
-fn gap_report(measured: &Measured) -> GapReport {
+pub(crate) fn gap_report(measured: &Measured) -> GapReport {
     GapReport {
         class: measured.lane.class,
         connection: measured.lane.connection,
@@ -136,6 +142,7 @@ fn gap_report(measured: &Measured) -> GapReport {
         total_ms: ms(measured.gaps.total),
         count: measured.gaps.count,
         resolution_ms: ms(measured.gaps.resolution),
+        lane: measured.lane.own.map(|own| own.to_string()),
     }
 }
 

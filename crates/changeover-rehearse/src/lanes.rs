@@ -4,7 +4,7 @@
 //! `lane.KIND.(n / 100)`, and the read lane of that kind reads the set which is being filled at n, so that a read can
 //! be judged for freshness.
 
-use crate::client::{Answer, Client, ClientTarget, Request};
+use crate::client::{Answer, Client, ClientTarget, OwnRequest, Request};
 use crate::held::{Group, HeldClient, MAX_IN_FLIGHT, Patience, not_sent};
 use crate::schedule::{Due, Pace};
 use crate::tally::{Seat, Sending, Tally};
@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 pub use changeover_model::history::{LANES, LaneId};
 
 /// Clients of a lane with held connections; they take the operations in turn.
-const HELD_CLIENTS: usize = 8;
+pub(crate) const HELD_CLIENTS: usize = 8;
 
 /// Operation `n` of a lane.
 pub fn lane_request(class: Class, connection: Connection, n: u64) -> Request {
@@ -33,17 +33,50 @@ pub fn lane_request(class: Class, connection: Connection, n: u64) -> Request {
     }
 }
 
-/// When lane number `lane` of [`LANES`] fires: every `interval` nanoseconds from about `start` on, each lane a fifth
-/// of the interval after the one before, so that they do not measure each other.
-pub(crate) fn pace(lane: usize, start: u64, interval: u64) -> Pace {
-    let share = interval / LANES.len() as u64;
+/// When lane number `lane` of so many fires: every `interval` nanoseconds from about `start` on, each lane its share of
+/// the interval after the one before, so that they do not measure each other.
+pub(crate) fn pace(lane: usize, lanes: usize, start: u64, interval: u64) -> Pace {
+    let share = interval / lanes.max(1) as u64;
     Pace::every(start + lane as u64 * share, interval)
+}
+
+/// What a lane asks for.
+#[derive(Debug, Clone)]
+pub(crate) enum Requests {
+    /// [`lane_request`], with this before its keys.
+    Set {
+        /// Keeps keys of several runs on one table apart.
+        prefix: Arc<str>,
+    },
+    /// Always the same.
+    Own(Arc<OwnRequest>),
+}
+
+impl Requests {
+    /// Keys as a rehearsal has them, whose tables are its own.
+    pub(crate) fn of_set() -> Self {
+        Requests::Set { prefix: "".into() }
+    }
+
+    fn at(&self, class: Class, connection: Connection, n: u64) -> Request {
+        match self {
+            Requests::Own(own) => Request::Own(Arc::clone(own)),
+            Requests::Set { prefix } => {
+                let mut request = lane_request(class, connection, n);
+                if let Request::Add { key, .. } | Request::Read { key } = &mut request {
+                    key.insert_str(0, prefix);
+                }
+                request
+            }
+        }
+    }
 }
 
 /// One lane.
 pub(crate) enum Lane {
     Held {
         class: Class,
+        requests: Requests,
         clients: Vec<HeldClient>,
     },
     New(NewLane),
@@ -53,6 +86,7 @@ impl Lane {
     pub(crate) fn new(
         class: Class,
         connection: Connection,
+        requests: Requests,
         target: &ClientTarget,
         tally: &Arc<Tally>,
         tasks: &TaskTracker,
@@ -61,6 +95,7 @@ impl Lane {
             return Lane::New(NewLane {
                 class,
                 connection,
+                requests,
                 target: target.clone(),
                 tally: Arc::clone(tally),
                 tasks: tasks.clone(),
@@ -87,6 +122,7 @@ impl Lane {
         });
         Lane::Held {
             class,
+            requests,
             clients: clients.collect(),
         }
     }
@@ -94,9 +130,13 @@ impl Lane {
     /// Sends an operation, or records that it could not be.
     pub(crate) fn fire(&self, due: Due) {
         match self {
-            Lane::Held { class, clients } => {
+            Lane::Held {
+                class,
+                requests,
+                clients,
+            } => {
                 let turn = (due.n % HELD_CLIENTS as u64) as usize;
-                let request = lane_request(*class, Connection::Held, due.n);
+                let request = requests.at(*class, Connection::Held, due.n);
                 clients[turn].fire(due, request);
             }
             Lane::New(lane) => lane.fire(due),
@@ -108,6 +148,7 @@ impl Lane {
 pub(crate) struct NewLane {
     class: Class,
     connection: Connection,
+    requests: Requests,
     target: ClientTarget,
     tally: Arc<Tally>,
     tasks: TaskTracker,
@@ -117,7 +158,7 @@ pub(crate) struct NewLane {
 
 impl NewLane {
     fn fire(&self, due: Due) {
-        let request = lane_request(self.class, self.connection, due.n);
+        let request = self.requests.at(self.class, self.connection, due.n);
         let (source, class, connection) = (Source::Lane, Some(self.class), Some(self.connection));
         let Some((number, seat)) = self.seats.take(&self.tally) else {
             not_sent(&self.tally, (source, class, connection), None, due, request);
@@ -247,8 +288,8 @@ mod tests {
 
     #[test]
     fn lanes_share_an_interval_evenly() {
-        let firsts: Vec<_> = (0..5).map(|lane| pace(lane, 100, 1000).at(0)).collect();
+        let firsts: Vec<_> = (0..5).map(|lane| pace(lane, 5, 100, 1000).at(0)).collect();
         assert_eq!(firsts, [100, 300, 500, 700, 900]);
-        assert_eq!(pace(4, 100, 1000).at(1), 1900);
+        assert_eq!(pace(4, 5, 100, 1000).at(1), 1900);
     }
 }

@@ -1,7 +1,7 @@
 //! The load: lanes and workload on one schedule, through the front door.
 
 use crate::client::ClientTarget;
-use crate::lanes::{self, LANES, Lane, LaneId};
+use crate::lanes::{self, LANES, Lane, LaneId, Requests};
 use crate::record::Recorder;
 use crate::schedule::{Pace, Ticker};
 use crate::tally::{Keys, Live, Tally};
@@ -37,14 +37,25 @@ impl Load {
         let tasks = TaskTracker::new();
         // The workload's clients come first, so that client c of the plan tends to be client c of the history.
         let workload = Workload::new(plan, target, &tally, &tasks);
-        let lanes = LANES.map(|LaneId { class, connection, .. }| {
-            Lane::new(class, connection, target, &tally, &tasks)
-        });
+        let lanes = LANES.map(
+            |LaneId {
+                 class, connection, ..
+             }| {
+                Lane::new(
+                    class,
+                    connection,
+                    Requests::of_set(),
+                    target,
+                    &tally,
+                    &tasks,
+                )
+            },
+        );
         let clock = tally.clock();
         let start = clock.now() + LEAD;
         let interval = plan.probe_interval_ms * 1_000_000;
         let mut paces: Vec<_> = (0..LANES.len())
-            .map(|lane| lanes::pace(lane, start, interval))
+            .map(|lane| lanes::pace(lane, LANES.len(), start, interval))
             .collect();
         // Between the first two lanes.
         paces.push(Pace::per_second(start + interval / 10, plan.rate));

@@ -61,6 +61,7 @@ pub(crate) fn operation(
         Request::Add { key, value } => (Op::Add, Some(key), Value::from(value)),
         Request::Read { key } => (Op::Read, Some(key), Value::Null),
         Request::Connect => (Op::Connect, None, Value::Null),
+        Request::Own(own) => (Op::Query, own.key.clone(), Value::Null),
     };
     let (slot, generation) = sending.instance.unzip();
     Operation {
@@ -219,7 +220,7 @@ impl Live {
             match request {
                 Request::Add { .. } => self.write_acknowledged.fetch_max(ended, Ordering::Relaxed),
                 Request::Read { .. } => self.read_acknowledged.fetch_max(ended, Ordering::Relaxed),
-                Request::Connect => 0,
+                Request::Connect | Request::Own(_) => 0,
             };
         }
     }

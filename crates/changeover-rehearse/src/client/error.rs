@@ -99,6 +99,9 @@ pub enum UrlError {
     /// A template of an HTTP target is no request.
     #[error("a template of [client] cannot be used: {0}")]
     Request(String),
+    /// It is no http URL.
+    #[error("{0:?} is no http URL; write http://HOST:PORT/PATH")]
+    Http(String),
 }
 
 #[cfg(test)]

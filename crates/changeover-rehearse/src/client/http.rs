@@ -3,7 +3,8 @@
 //! 2xx is an acknowledgement. 4xx is a refusal that rules an effect out. After any other answer to a write its outcome
 //! is unknown: a 5xx tells that something went wrong, not before what.
 
-use super::stream::{Counted, SentBytes, dial};
+use super::place::Place;
+use super::stream::{Counted, SentBytes, Socket};
 use super::{ClientError, Request, UrlError};
 use crate::http::{Failure, HttpUrl, failure, quoted, read_bounded};
 use bytes::Bytes;
@@ -15,11 +16,9 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 /// How much of an answer is read, in bytes: a set has at most a hundred elements.
@@ -33,11 +32,44 @@ pub(super) struct HttpLanguage {
     read: HttpTemplate,
     /// What is asked to see that a connection is good for something.
     hello: HttpTemplate,
+    place: Place,
+    expected: Expected,
+}
+
+/// What the answer to a request of the user's own must be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// The status; `None` for any 2xx.
+    pub status: Option<u16>,
+    /// What its body must contain.
+    pub body: Option<String>,
+}
+
+impl Expected {
+    fn check(&self, code: StatusCode, body: &[u8]) -> Result<(), ClientError> {
+        let good = match self.status {
+            Some(status) => code.as_u16() == status,
+            None => code.is_success(),
+        };
+        if !good {
+            return Err(of_answer(code, body));
+        }
+        match &self.body {
+            Some(wanted) if !String::from_utf8_lossy(body).contains(wanted.as_str()) => Err(
+                ClientError::wrong_answer(format!("without {wanted:?}: {}", quoted(body))),
+            ),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl HttpLanguage {
     /// What the template says; `url` is its own, with the address in it.
-    pub(super) fn new(template: &ClientTemplate, url: &str) -> Result<Self, UrlError> {
+    pub(super) fn new(
+        template: &ClientTemplate,
+        url: &str,
+        place: Place,
+    ) -> Result<Self, UrlError> {
         let unusable = |what: String| UrlError::Request(what);
         let request = |text: &str| http_template(text).map_err(unusable);
         let mut url =
@@ -49,7 +81,38 @@ impl HttpLanguage {
             write: request(&template.write)?,
             read: request(&template.read)?,
             hello: request(template.version.as_deref().unwrap_or(&template.read))?,
+            place,
+            expected: Expected::default(),
         })
+    }
+
+    /// What is asked by GET, at an endpoint that may move.
+    pub(super) fn of_url(url: &str, expected: Expected) -> Result<Self, UrlError> {
+        let no_url = || UrlError::Http(url.to_owned());
+        let mut url = HttpUrl::parse(url).ok_or_else(no_url)?;
+        let (host, port) = url.authority.rsplit_once(':').ok_or_else(no_url)?;
+        let port = port.parse().map_err(|_| no_url())?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let place = match host.is_empty() {
+            true => return Err(no_url()),
+            false => Place::Host(host.to_owned(), port),
+        };
+        let get = HttpTemplate {
+            method: "GET".to_owned(),
+            path: std::mem::take(&mut url.path),
+            body: String::new(),
+        };
+        let language = HttpLanguage {
+            url,
+            write: get.clone(),
+            read: get.clone(),
+            hello: get.clone(),
+            place,
+            expected,
+        };
+        // What the library would refuse every time.
+        language.request(&get, &[]).map_err(|_| no_url())?;
+        Ok(language)
     }
 
     fn request(
@@ -78,7 +141,7 @@ impl HttpLanguage {
 }
 
 type Sender = http1::SendRequest<Full<Bytes>>;
-type Connection = http1::Connection<TokioIo<Counted<TcpStream>>, Full<Bytes>>;
+type Connection = http1::Connection<TokioIo<Counted<Socket>>, Full<Bytes>>;
 
 /// One connection to a service.
 pub(super) struct HttpClient {
@@ -93,11 +156,10 @@ impl HttpClient {
     /// TCP. Whether anybody is there, only an answer can tell.
     pub(super) async fn connect(
         language: &Arc<HttpLanguage>,
-        addr: SocketAddr,
         deadline: Instant,
     ) -> Result<Self, ClientError> {
         let attempt = async {
-            let (stream, sent) = dial(addr).await?;
+            let (stream, sent) = language.place.dial(deadline).await?;
             let (sender, connection) = http1::handshake(TokioIo::new(stream))
                 .await
                 .map_err(|e| of_failure(failure(&e)))?;
@@ -142,6 +204,12 @@ impl HttpClient {
                 self.exchange(request, deadline).await?;
                 Ok(Value::Null)
             }
+            Request::Own(_) => {
+                let request = self.language.request(&self.language.read, &[])?;
+                let (code, body) = self.answer(request, deadline).await?;
+                self.language.expected.check(code, &body)?;
+                Ok(Value::Null)
+            }
         }
     }
 
@@ -179,6 +247,19 @@ impl HttpClient {
         request: hyper::Request<Full<Bytes>>,
         deadline: Instant,
     ) -> Result<Vec<u8>, ClientError> {
+        let (code, body) = self.answer(request, deadline).await?;
+        match code.is_success() {
+            true => Ok(body),
+            false => Err(of_answer(code, &body)),
+        }
+    }
+
+    /// An answer, whatever it says.
+    async fn answer(
+        &mut self,
+        request: hyper::Request<Full<Bytes>>,
+        deadline: Instant,
+    ) -> Result<(StatusCode, Vec<u8>), ClientError> {
         let HttpClient {
             sender,
             connection,
@@ -204,20 +285,16 @@ impl HttpClient {
             }
             answer.as_mut().poll(context)
         });
-        let (code, body) = match timeout_at(deadline, run).await {
-            Ok(Ok(answer)) => answer,
+        match timeout_at(deadline, run).await {
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(failure)) => {
                 self.dead = true;
-                return Err(of_failure(failure));
+                Err(of_failure(failure))
             }
             Err(_) => {
                 self.dead = true;
-                return Err(ClientError::timeout());
+                Err(ClientError::timeout())
             }
-        };
-        match code.is_success() {
-            true => Ok(body),
-            false => Err(of_answer(code, &body)),
         }
     }
 }
@@ -276,6 +353,36 @@ mod tests {
         assert_eq!(elements(b""), Some(json!([])));
         for bad in [&b"{}"[..], b"[\"1\"]", b"[1", b"1 2", b"\xff"] {
             assert_eq!(elements(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_checked_as_the_user_said() {
+        let check = |status, wanted: Option<&str>, code, body: &str| {
+            let expected = Expected {
+                status,
+                body: wanted.map(str::to_owned),
+            };
+            let code = StatusCode::from_u16(code).unwrap();
+            expected.check(code, body.as_bytes()).map_err(|e| e.kind())
+        };
+        assert_eq!(check(None, None, 204, ""), Ok(()));
+        assert_eq!(check(None, None, 503, ""), Err(ErrorKind::Other));
+        assert_eq!(check(Some(503), None, 503, ""), Ok(()));
+        assert_eq!(check(Some(200), None, 204, ""), Err(ErrorKind::WrongAnswer));
+        assert_eq!(check(None, Some("up"), 200, "all up\n"), Ok(()));
+        let wrong = check(None, Some("up"), 200, "down");
+        assert_eq!(wrong, Err(ErrorKind::WrongAnswer));
+    }
+
+    #[test]
+    fn a_url_says_where_and_what() {
+        let place = |url: &str| HttpLanguage::of_url(url, Expected::default()).map(|l| l.place);
+        let host = |host: &str, port| Place::Host(host.to_owned(), port);
+        assert_eq!(place("http://h/health?x").unwrap(), host("h", 80));
+        assert_eq!(place("http://[::1]:81").unwrap(), host("::1", 81));
+        for bad in ["https://h/", "http://", "http:///x", "http://h/a b", "h"] {
+            assert!(place(bad).is_err(), "{bad}");
         }
     }
 

@@ -6,14 +6,18 @@
 
 mod error;
 mod http;
+mod place;
 mod sql;
 mod stream;
 
 pub use error::{ClientError, UrlError};
+pub use http::Expected;
+pub use sql::{Asking, Endpoint, EndpointError};
 
 use changeover_model::history::{ErrorKind, OpError, Outcome};
 use changeover_model::target::ClientTemplate;
 use http::{HttpClient, HttpLanguage};
+use place::Place;
 use serde_json::Value;
 use sql::{SqlClient, SqlLanguage};
 use std::net::SocketAddr;
@@ -27,7 +31,6 @@ pub struct ClientTarget(Arc<TargetInner>);
 
 #[derive(Debug)]
 struct TargetInner {
-    addr: SocketAddr,
     timeout: Duration,
     language: Language,
 }
@@ -50,20 +53,32 @@ impl ClientTarget {
         timeout: Duration,
     ) -> Result<Self, UrlError> {
         let url = template.url_at(&addr.to_string());
+        let place = Place::Addr(addr);
         let language = match template.speaks_http() {
-            true => Language::Http(Arc::new(HttpLanguage::new(template, &url)?)),
-            false => Language::Sql(Arc::new(SqlLanguage::new(template, url)?)),
+            true => Language::Http(Arc::new(HttpLanguage::new(template, &url, place)?)),
+            false => Language::Sql(Arc::new(SqlLanguage::new(template, url, place)?)),
         };
-        Ok(ClientTarget(Arc::new(TargetInner {
-            addr,
-            timeout,
-            language,
-        })))
+        Ok(ClientTarget(Arc::new(TargetInner { timeout, language })))
     }
 
-    /// The address.
-    pub fn addr(&self) -> SocketAddr {
-        self.0.addr
+    /// A database by its URL; `write` and `read` are the statements, with `{id}` and `{value}` in them.
+    pub fn of_endpoint(
+        endpoint: &Endpoint,
+        (write, read): (String, String),
+        timeout: Duration,
+    ) -> Self {
+        let language = Language::Sql(Arc::new(SqlLanguage::of_endpoint(endpoint, write, read)));
+        ClientTarget(Arc::new(TargetInner { timeout, language }))
+    }
+
+    /// An HTTP endpoint by its URL, of which every answer is expected to be such.
+    ///
+    /// # Errors
+    ///
+    /// When the URL is none.
+    pub fn of_http(url: &str, expected: Expected, timeout: Duration) -> Result<Self, UrlError> {
+        let language = Language::Http(Arc::new(HttpLanguage::of_url(url, expected)?));
+        Ok(ClientTarget(Arc::new(TargetInner { timeout, language })))
     }
 
     /// How long an operation may take, and a connect including the startup.
@@ -89,6 +104,19 @@ pub enum Request {
     },
     /// A connection, ready for a query, and nothing more.
     Connect,
+    /// What the user asks for, and none of the model.
+    Own(Arc<OwnRequest>),
+}
+
+/// A request of the user's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnRequest {
+    /// The lane it belongs to, as the history has it; `None` for one of those that every run has.
+    pub key: Option<String>,
+    /// The query; an HTTP endpoint's URL says what is asked.
+    pub sql: String,
+    /// What must come back: columns with `|` between them, rows with a newline.
+    pub expected: Option<String>,
 }
 
 /// How an operation ended.
@@ -150,12 +178,9 @@ impl Client {
     ///
     /// When that did not happen by `deadline`, or for the reason the other end gave.
     pub async fn connect(target: ClientTarget, deadline: Instant) -> Result<Self, ClientError> {
-        let addr = target.0.addr;
         Ok(Client(match &target.0.language {
-            Language::Sql(sql) => {
-                Link::Sql(Box::new(SqlClient::connect(sql, addr, deadline).await?))
-            }
-            Language::Http(http) => Link::Http(HttpClient::connect(http, addr, deadline).await?),
+            Language::Sql(sql) => Link::Sql(Box::new(SqlClient::connect(sql, deadline).await?)),
+            Language::Http(http) => Link::Http(HttpClient::connect(http, deadline).await?),
         }))
     }
 

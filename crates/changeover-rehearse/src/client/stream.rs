@@ -1,15 +1,16 @@
 //! A stream that counts the bytes it sends.
 
-use super::ClientError;
-use super::error::connect_error;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_util::either::Either;
+
+/// What clients connect to: TCP, or a socket of this machine.
+pub(super) type Socket = Either<TcpStream, UnixStream>;
 
 /// How many bytes a [`Counted`] stream has handed to the system so far.
 #[derive(Debug, Clone, Default)]
@@ -20,17 +21,6 @@ impl SentBytes {
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
-}
-
-/// Connects, without delaying small writes, and counts what is sent.
-pub(super) async fn dial(addr: SocketAddr) -> Result<(Counted<TcpStream>, SentBytes), ClientError> {
-    let connect = async {
-        let stream = TcpStream::connect(addr).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    };
-    let stream = connect.await.map_err(|e: io::Error| connect_error(&e))?;
-    Ok(Counted::new(stream))
 }
 
 /// A stream that counts what it sends. What the system took counts as sent, whether or not it ever left.

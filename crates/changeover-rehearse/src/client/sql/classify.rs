@@ -23,6 +23,14 @@ pub(super) fn of_postgres(error: &tokio_postgres::Error) -> ClientError {
     if error.is_closed() {
         return ClientError::reset();
     }
+    let said = error.to_string();
+    // The library has no other word for what kind of error it is.
+    if let Some(what) = ["TLS", "authentication", "configuration"]
+        .into_iter()
+        .find(|what| said.contains(what))
+    {
+        return before_startup(what, error);
+    }
     match error.source().and_then(|e| e.downcast_ref::<io::Error>()) {
         Some(source) => match source.kind() {
             io::ErrorKind::TimedOut => ClientError::timeout(),
@@ -34,6 +42,22 @@ pub(super) fn of_postgres(error: &tokio_postgres::Error) -> ClientError {
             _ => ClientError::new(ErrorKind::Reset, source.to_string()),
         },
         None => ClientError::wrong_answer(error.to_string()),
+    }
+}
+
+/// What went wrong before a server took us in: about certificates and passwords, and not about the network. A handshake
+/// that the other end broke off is the network's.
+fn before_startup(what: &str, error: &tokio_postgres::Error) -> ClientError {
+    let source = error.source();
+    let cause = source.map_or_else(|| error.to_string(), ToString::to_string);
+    let io = source.and_then(|e| e.downcast_ref::<io::Error>());
+    match io.map(io::Error::kind) {
+        Some(
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe,
+        ) => ClientError::new(ErrorKind::Reset, cause),
+        _ => ClientError::new(ErrorKind::Other, format!("{what}: {cause}")),
     }
 }
 

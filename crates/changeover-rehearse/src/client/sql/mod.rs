@@ -5,22 +5,26 @@
 //! keys and numbers of our own making, and quoted all the same.
 
 mod classify;
+mod door;
+mod endpoint;
+mod tls;
 
-use super::stream::{Counted, SentBytes, dial};
-use super::{ClientError, Request, UrlError};
+pub use endpoint::{Asking, Endpoint, EndpointError};
+
+use super::place::Place;
+use super::stream::SentBytes;
+use super::{ClientError, OwnRequest, Request, UrlError};
 use changeover_model::target::{ClientTemplate, fill};
 use classify::of_postgres;
+use door::{Door, Driven, Session};
 use serde_json::Value;
 use std::future::Future;
-use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{Client as PgClient, Config, Connection, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client as PgClient, Config, SimpleQueryMessage};
 
 /// How long a finished connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_millis(100);
@@ -28,14 +32,19 @@ const GOODBYE: Duration = Duration::from_millis(100);
 /// What to say in SQL, and how to connect.
 #[derive(Debug)]
 pub(super) struct SqlLanguage {
-    config: Config,
+    /// Where to connect; the first that lets us in.
+    doors: Vec<Door>,
     write: String,
     read: String,
 }
 
 impl SqlLanguage {
     /// What the template says; `url` is its own, with the address in it.
-    pub(super) fn new(template: &ClientTemplate, url: String) -> Result<Self, UrlError> {
+    pub(super) fn new(
+        template: &ClientTemplate,
+        url: String,
+        place: Place,
+    ) -> Result<Self, UrlError> {
         let mut config: Config = url.parse().map_err(|e: tokio_postgres::Error| {
             let reason = match e.into_source() {
                 Some(source) => source.to_string(),
@@ -51,10 +60,18 @@ impl SqlLanguage {
         }
         config.ssl_mode(tokio_postgres::config::SslMode::Disable);
         Ok(SqlLanguage {
-            config,
+            doors: vec![Door::plain(place, config)],
             write: template.write.clone(),
             read: template.read.clone(),
         })
+    }
+
+    pub(super) fn of_endpoint(endpoint: &Endpoint, write: String, read: String) -> Self {
+        SqlLanguage {
+            doors: endpoint.doors().to_vec(),
+            write,
+            read,
+        }
     }
 
     fn sql(&self, request: &Request) -> Option<String> {
@@ -64,6 +81,7 @@ impl SqlLanguage {
                 Some(fill(&self.write, &values))
             }
             Request::Read { key } => Some(fill(&self.read, &[("id", &quoted(key))])),
+            Request::Own(own) => Some(own.sql.clone()),
             Request::Connect => None,
         }
     }
@@ -78,30 +96,22 @@ fn quoted(text: &str) -> String {
 pub(super) struct SqlClient {
     language: Arc<SqlLanguage>,
     client: PgClient,
-    connection: Connection<Counted<TcpStream>, NoTlsStream>,
+    connection: Driven,
     sent: SentBytes,
     dead: bool,
 }
 
 impl SqlClient {
-    /// TCP, startup, `ReadyForQuery`.
+    /// TCP, TLS if wanted, startup, `ReadyForQuery`: at the first door that lets us in.
     pub(super) async fn connect(
         language: &Arc<SqlLanguage>,
-        addr: SocketAddr,
         deadline: Instant,
     ) -> Result<Self, ClientError> {
-        let attempt = async {
-            let (stream, sent) = dial(addr).await?;
-            let (client, connection) = language
-                .config
-                .connect_raw(stream, NoTls)
-                .await
-                .map_err(|e| of_postgres(&e))?;
-            Ok((client, connection, sent))
-        };
-        let (client, connection, sent) = timeout_at(deadline, attempt)
-            .await
-            .unwrap_or_else(|_| Err(ClientError::timeout()))?;
+        let Session {
+            client,
+            connection,
+            sent,
+        } = door::first_open(&language.doors, deadline).await?;
         Ok(SqlClient {
             language: Arc::clone(language),
             client,
@@ -123,9 +133,10 @@ impl SqlClient {
         let messages = self.exchange(&sql, deadline).await?;
         let result = match request {
             Request::Read { .. } => elements(&messages),
+            Request::Own(own) => as_expected(own, &messages).then_some(Value::Null),
             _ => acknowledged(&messages).then_some(Value::Null),
         };
-        if result.is_none() {
+        if result.is_none() && !matches!(request, Request::Own(_)) {
             // What an answer that makes no sense leaves in the stream would be taken for the next one.
             self.dead = true;
         }
@@ -139,15 +150,7 @@ impl SqlClient {
         deadline: Instant,
     ) -> Result<Vec<Vec<Option<String>>>, ClientError> {
         let messages = self.exchange(sql, deadline).await?;
-        let rows = messages.iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(
-                (0..row.len())
-                    .map(|column| row.get(column).map(str::to_owned))
-                    .collect(),
-            ),
-            _ => None,
-        });
-        Ok(rows.collect())
+        Ok(rows(&messages))
     }
 
     pub(super) fn sent(&self) -> u64 {
@@ -216,11 +219,8 @@ impl SqlClient {
 }
 
 /// Moves what can be moved on the connection now; `Some` with the reason when it is over.
-fn drive(
-    connection: &mut Connection<Counted<TcpStream>, NoTlsStream>,
-    context: &mut Context<'_>,
-) -> Option<ClientError> {
-    match Pin::new(connection).poll(context) {
+fn drive(connection: &mut Driven, context: &mut Context<'_>) -> Option<ClientError> {
+    match connection.as_mut().poll(context) {
         Poll::Ready(Ok(())) => Some(ClientError::reset()),
         Poll::Ready(Err(error)) => Some(of_postgres(&error)),
         Poll::Pending => None,
@@ -233,6 +233,35 @@ fn acknowledged(messages: &[SimpleQueryMessage]) -> bool {
         messages.last(),
         Some(SimpleQueryMessage::CommandComplete(_))
     )
+}
+
+/// The rows of an answer as text.
+fn rows(messages: &[SimpleQueryMessage]) -> Vec<Vec<Option<String>>> {
+    let rows = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => {
+            let columns = (0..row.len()).map(|column| row.get(column).map(str::to_owned));
+            Some(columns.collect())
+        }
+        _ => None,
+    });
+    rows.collect()
+}
+
+/// Whether an answer is complete, and the one that the user wants.
+fn as_expected(own: &OwnRequest, messages: &[SimpleQueryMessage]) -> bool {
+    let as_text = || {
+        let line = |row: Vec<Option<String>>| {
+            let columns: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
+            columns.join("|")
+        };
+        let lines: Vec<String> = rows(messages).into_iter().map(line).collect();
+        lines.join("\n")
+    };
+    acknowledged(messages)
+        && own
+            .expected
+            .as_ref()
+            .is_none_or(|expected| as_text() == *expected)
 }
 
 /// The elements of a set: complete, one integer a row.
@@ -271,7 +300,7 @@ mod tests {
     fn target(url: &str) -> Result<SqlLanguage, UrlError> {
         let template = template(url);
         let url = template.url_at("127.0.0.1:5");
-        SqlLanguage::new(&template, url)
+        SqlLanguage::new(&template, url, Place::Socket("/".into()))
     }
 
     #[test]

@@ -43,11 +43,11 @@ fn is_complete(lane: &[&Operation], interval_ms: u64, class: Class, connection: 
 }
 
 fn all_lanes(all: &[Operation], such: impl Fn(&[&Operation]) -> bool) -> bool {
-    LANES
-        .iter()
-        .all(|&LaneId {
-            class, connection, ..
-        }| such(&lane(all, class, connection)))
+    LANES.iter().all(
+        |&LaneId {
+             class, connection, ..
+         }| such(&lane(all, class, connection)),
+    )
 }
 
 #[tokio::test]
@@ -70,8 +70,9 @@ async fn lanes_and_workload_send_what_the_plan_says() {
     let good = |o: &Operation| o.outcome == Outcome::Ok;
     assert!(all.iter().all(good), "{:?}", all.iter().find(|o| !good(o)));
     for LaneId {
-            class, connection, ..
-        } in LANES {
+        class, connection, ..
+    } in LANES
+    {
         let lane = lane(&all, class, connection);
         is_complete(&lane, 10, class, connection);
         if class == Class::Read {
@@ -149,8 +150,9 @@ async fn a_silent_server_delays_no_schedule_and_fills_a_lane_with_256() {
         }
     };
     for LaneId {
-            class, connection, ..
-        } in LANES {
+        class, connection, ..
+    } in LANES
+    {
         let lane = lane(&all, class, connection);
         is_complete(&lane, 1, class, connection);
         sent_first(&lane);
