@@ -77,6 +77,23 @@ impl LeaderApi {
         }
     }
 
+    /// A client for the instance at a URL such as `http://host:6878`, and what it is called; `None` if that is no http
+    /// URL. A path in it is where the status is.
+    pub fn of_url(url: &str) -> Option<(String, Self)> {
+        let mut url = HttpUrl::parse(url)?;
+        let name = url.authority.clone();
+        if url.path == "/" {
+            url.path = "/api/leader/status".to_owned();
+        }
+        let (host, _) = name.rsplit_once(':')?;
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let api = LeaderApi {
+            status: url,
+            ..LeaderApi::new(nowhere)
+        };
+        (!host.is_empty()).then_some((name, api))
+    }
+
     /// The same with a status document of the target's own.
     pub(crate) fn with_status(self, url: HttpUrl, words: StatusWords) -> Self {
         LeaderApi {

@@ -16,6 +16,7 @@ pub mod metadata_store;
 pub mod observers;
 pub mod poll;
 mod premises;
+pub mod probe;
 pub mod record;
 pub mod rehearsal;
 pub mod schedule;
