@@ -1,6 +1,7 @@
 //! What was typed: validated one option at a time, and nothing more. What it means together is worked out in
 //! [`crate::planning`].
 
+use crate::commands::probe::ProbeArgs;
 use crate::{duration, target_file};
 use changeover_model::Date;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,6 +25,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run an upgrade path while clients read and write, and judge what they saw.
     Rehearse(RehearseArgs),
+    /// Measure an endpoint while somebody else upgrades it.
+    Probe(ProbeArgs),
     /// Show what a rehearsal would do, or save it to a file.
     Plan(PlanArgs),
     /// List the versions of a target.

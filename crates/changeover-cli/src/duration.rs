@@ -15,8 +15,9 @@ pub(crate) fn milliseconds(text: &str) -> Result<f64, String> {
         "ms" => 1.0,
         "s" => 1000.0,
         "m" => 60_000.0,
+        "h" => 3_600_000.0,
         "" => return Err("a unit is missing, as in 10ms, 1s or 2m".to_owned()),
-        _ => return Err(format!("unknown unit {unit:?}; known: us, ms, s, m")),
+        _ => return Err(format!("unknown unit {unit:?}; known: us, ms, s, m, h")),
     };
     let number: f64 = number
         .parse()
@@ -38,6 +39,7 @@ mod tests {
             ("1s", 1000.0),
             ("1.5s", 1500.0),
             ("2m", 120_000.0),
+            ("2h", 7_200_000.0),
             ("500us", 0.5),
             ("0ms", 0.0),
         ] {

@@ -41,6 +41,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, CliError> {
     let exit = match command {
         Command::Rehearse(args) => commands::rehearse::run(&args),
+        Command::Probe(args) => commands::probe::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Releases(args) => commands::releases::run(&args),
         Command::Route(args) => commands::route::run(&args),

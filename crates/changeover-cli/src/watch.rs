@@ -2,7 +2,9 @@
 
 use changeover_model::event::{Event, EventKind};
 use changeover_rehearse::clock::Clock;
+use changeover_rehearse::probe::board::{Board, CELL, LaneView};
 use changeover_rehearse::tally;
+use changeover_report::strips::{ProbeLive, Strip};
 use changeover_report::{Live, LoadSnapshot, plain};
 use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -45,11 +47,25 @@ pub(crate) struct Watch {
 impl Watch {
     /// Starts showing. `live` holds the load's figures once it runs.
     pub(crate) fn start(view: View, clock: Clock, live: Arc<OnceLock<Arc<tally::Live>>>) -> Self {
+        Watch::with(view, move |events| picture(events, clock, &live))
+    }
+
+    /// Starts showing a probe, whose lanes are on `board`.
+    pub(crate) fn of_probe(
+        view: View,
+        clock: Clock,
+        live: Arc<OnceLock<Arc<tally::Live>>>,
+        board: Arc<Board>,
+    ) -> Self {
+        Watch::with(view, move |events| strips(events, clock, &live, &board))
+    }
+
+    fn with(view: View, picture: impl FnOnce(&Receiver<Event>) + Send + 'static) -> Self {
         let (events, receiver) = mpsc::channel();
         let thread = std::thread::spawn(move || match view {
             View::Nothing => {}
             View::Lines => lines(&receiver),
-            View::Picture => picture(&receiver, clock, &live),
+            View::Picture => picture(&receiver),
         });
         Watch { events, thread }
     }
@@ -98,6 +114,43 @@ fn picture(events: &Receiver<Event>, clock: Clock, live: &OnceLock<Arc<tally::Li
         }
     }
     view.finish();
+}
+
+fn strips(
+    events: &Receiver<Event>,
+    clock: Clock,
+    live: &OnceLock<Arc<tally::Live>>,
+    board: &Board,
+) {
+    let mut view = ProbeLive::new(CELL);
+    loop {
+        match events.recv_timeout(PERIOD) {
+            Ok(event) => {
+                view.event(&event);
+                if event.kind == EventKind::RunEnded {
+                    break;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if let Some(live) = live.get() {
+            let now = clock.now();
+            let strips: Vec<Strip> = board.view(now).into_iter().map(strip).collect();
+            view.lanes(now, &snapshot(live), &strips);
+        }
+    }
+    view.finish();
+}
+
+fn strip(lane: LaneView) -> Strip {
+    let ms = |nanos: Option<u64>| nanos.map(|n| n as f64 / 1e6);
+    Strip {
+        lane: lane.lane,
+        away_ms: ms(lane.away),
+        longest_ms: ms(lane.longest),
+        cells: lane.cells.iter().map(|cell| (cell.ok, cell.bad)).collect(),
+    }
 }
 
 fn snapshot(live: &tally::Live) -> LoadSnapshot {

@@ -109,6 +109,8 @@ impl std::error::Error for ProbeError {}
 pub struct ProbeReport {
     /// Where clients connected, without any password.
     pub endpoint: String,
+    /// When the lanes began, in seconds since the run's zero.
+    pub began_s: f64,
     /// How long the lanes ran, in milliseconds.
     pub lasted_ms: f64,
     /// Milliseconds from one operation of a lane to its next.

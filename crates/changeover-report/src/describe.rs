@@ -1,8 +1,10 @@
 //! What an event says to a person.
 
+use crate::numbers::time;
 use changeover_model::event::{Event, EventKind, PromoteResult, RestartReason, StatusSeen};
 use changeover_model::history::Outcome;
 use changeover_model::text::{harmless, harmless_cut};
+use std::collections::BTreeMap;
 
 /// Answers of targets are cut to so many characters.
 const ANSWER: usize = 120;
@@ -129,6 +131,30 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
         }
         EventKind::Leftover { what } => format!("left behind: {}", harmless(what)),
         EventKind::Interrupted { signal } => format!("interrupted by {}", harmless(signal)),
+        EventKind::ProbeStarted { endpoint, cost } => {
+            format!("probe {}: {}", harmless(endpoint), harmless(cost))
+        }
+        EventKind::GapOpened { lane, since } => {
+            format!("{} is away: no success since {}", harmless(lane), moment(*since))
+        }
+        EventKind::GapClosed {
+            lane,
+            since,
+            until,
+            errors,
+        } => format!(
+            "{} is back after {}{}",
+            harmless(lane),
+            time(until.saturating_sub(*since) as f64 / 1e6),
+            failures(errors)
+        ),
+        EventKind::Marker { name } => format!("marker: {}", harmless(name)),
+        EventKind::ProbeEnding { reason } => format!("ending: {}", harmless(reason)),
+        EventKind::CleanUpDone { left: Some(left) } => harmless(left),
+        EventKind::StatusSeen {
+            seen: StatusSeen::Unreachable,
+            ..
+        } if event.generation.is_none() => format!("{instance} cannot be reached"),
         EventKind::RunEnded => "the run is over".to_owned(),
         // Intents announce what the done event tells, and the rest happens in every step.
         EventKind::PhaseStarted { .. }
@@ -161,6 +187,8 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
         }
         | EventKind::SessionSeen { .. }
         | EventKind::StopDone
+        | EventKind::CleanUpIntent
+        | EventKind::CleanUpDone { left: None }
         | EventKind::Unknown => return None,
     };
     let log = match &event.kind {
@@ -183,8 +211,26 @@ pub(crate) fn is_bad_news(kind: &EventKind) -> bool {
             | EventKind::StepFailed { .. }
             | EventKind::StepEnded { completed: false }
             | EventKind::Leftover { .. }
+            | EventKind::CleanUpDone { left: Some(_) }
             | EventKind::Interrupted { .. }
     )
+}
+
+/// A moment of the run, as lines begin with it.
+pub(crate) fn moment(at: u64) -> String {
+    format!("{}.{:03} s", at / 1_000_000_000, at / 1_000_000 % 1000)
+}
+
+/// What failed, by kind and with a colon before it; nothing if nothing did.
+pub(crate) fn failures(errors: &BTreeMap<String, u64>) -> String {
+    let errors: Vec<String> = errors
+        .iter()
+        .map(|(error, count)| format!("{} × {}", count, harmless(error)))
+        .collect();
+    match errors.is_empty() {
+        true => String::new(),
+        false => format!(": {}", errors.join(", ")),
+    }
 }
 
 /// Whom the event is about, such as `mz_2 (generation 1)`.

@@ -2,6 +2,7 @@
 
 use crate::look::Look;
 use crate::numbers::{count, time};
+use crate::probe;
 use crate::summary;
 use crate::table;
 use changeover_model::check::Severity;
@@ -17,7 +18,11 @@ const EVIDENCE: usize = 400;
 /// The whole report: text with a newline at the end of every line, colour codes only where `look` allows them.
 pub fn render(verdict: &Verdict, look: Look) -> String {
     let mut out = String::new();
-    if !verdict.steps.is_empty() {
+    if let Some(report) = &verdict.probe {
+        out.push_str(&probe::lanes(verdict, report, look));
+        out.push('\n');
+        out.push_str(&probe::what_happened(report));
+    } else if !verdict.steps.is_empty() {
         out.push_str("Steps (times in ms; a gap is the longest span without a success, ± its resolution; stale: the largest freshness lag)\n");
         out.push_str(&table::steps(verdict, look));
         out.push('\n');

@@ -5,12 +5,15 @@
 //!
 //! - [`plain`]: a line per notable event, for pipes and CI.
 //! - [`live`]: the terminal view of a run that is under way.
+//! - [`strips`]: the same of a probe, a strip a lane.
 //! - [`human`]: the end: steps, findings, budgets and one sentence.
 //! - [`summary`]: that sentence alone.
 
 pub mod human;
 pub mod live;
 pub mod plain;
+mod probe;
+pub mod strips;
 pub mod summary;
 
 mod describe;

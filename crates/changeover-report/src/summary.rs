@@ -11,12 +11,28 @@ use changeover_model::version::PathVersion;
 pub fn sentence(verdict: &Verdict) -> String {
     format!(
         "{}: {}. {}; {}. Reproduce: {}",
-        path(verdict),
+        what(verdict),
         outcome(verdict),
         gaps(verdict),
         writes(verdict),
         harmless(&verdict.reproduce)
     )
+}
+
+/// What was upgraded, or probed.
+fn what(verdict: &Verdict) -> String {
+    match &verdict.probe {
+        Some(probe) => harmless(&probe.endpoint),
+        None => path(verdict),
+    }
+}
+
+/// Where in the run: probes have no steps.
+fn at_step(verdict: &Verdict, step: u32) -> String {
+    match verdict.probe {
+        Some(_) => String::new(),
+        None => format!(" at step {step}"),
+    }
 }
 
 /// The path with arrows.
@@ -54,14 +70,17 @@ fn gaps(verdict: &Verdict) -> String {
     ) {
         // A lane that never succeeded has no longest gap, and is worse than any that has.
         (Some((step, gap)), _) => format!(
-            "No write on {} connections succeeded at step {step}",
-            gap.connection.name()
+            "No write on {} connections succeeded{}",
+            gap.connection.name(),
+            at_step(verdict, step)
         ),
         (None, Some((step, ms, gap))) => format!(
-            "Longest write gap {} (resolution {}) at step {step}",
+            "Longest write gap {} (resolution {}){}",
             time(ms),
-            time(gap.resolution_ms)
+            time(gap.resolution_ms),
+            at_step(verdict, step)
         ),
+        (None, None) if writes_nothing(verdict) => "Nothing written".to_owned(),
         (None, None) => "No write gap measured".to_owned(),
     };
     let read = match (
@@ -69,8 +88,9 @@ fn gaps(verdict: &Verdict) -> String {
         longest(verdict, Class::Read),
     ) {
         (Some((step, gap)), _) => format!(
-            "no read on {} connections succeeded at step {step}",
-            gap.connection.name()
+            "no read on {} connections succeeded{}",
+            gap.connection.name(),
+            at_step(verdict, step)
         ),
         (None, Some((_, ms, _))) => format!("reads {}", time(ms)),
         (None, None) => "reads not measured".to_owned(),
@@ -99,7 +119,18 @@ fn longest(verdict: &Verdict, class: Class) -> Option<(u32, f64, &GapReport)> {
         .max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
+/// Whether a probe has no lane that writes.
+fn writes_nothing(verdict: &Verdict) -> bool {
+    verdict.probe.is_some() && lanes(verdict, Class::Write).next().is_none()
+}
+
 fn writes(verdict: &Verdict) -> String {
+    if writes_nothing(verdict) {
+        return format!(
+            "{} operations acknowledged",
+            count(verdict.operations.ok)
+        );
+    }
     let lost = verdict
         .findings
         .iter()

@@ -1,23 +1,45 @@
 //! The table of steps. The only module that knows the table crate.
 
 use crate::look::Look;
-use crate::numbers::cell;
+use crate::numbers::{cell, count};
 use changeover_model::event::Phase;
 use changeover_model::history::Class;
-use changeover_model::verdict::{StepReport, Verdict};
+use changeover_model::probe::ProbeReport;
+use changeover_model::text::harmless;
+use changeover_model::verdict::{GapReport, StepReport, Verdict};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+/// A row a lane of a probe.
+pub(crate) fn lanes(verdict: &Verdict, probe: &ProbeReport, look: Look) -> String {
+    let mut table = Table::new();
+    style(&mut table, look);
+    let header = [
+        "lane", "sent", "ok", "failed", "unknown", "p50", "p99", "max", "gap", "gaps", "in all",
+    ];
+    table.set_header(header);
+    let gaps = verdict.steps.first().map_or(&[][..], |step| &step.gaps);
+    for (lane, gap) in probe.lanes.iter().zip(gaps) {
+        table.add_row([
+            harmless(&lane.lane),
+            count(lane.total),
+            count(lane.ok),
+            count(lane.fail),
+            count(lane.unknown),
+            cell(lane.p50_ms),
+            cell(lane.p99_ms),
+            cell(lane.max_ms),
+            gap_cell(Some(gap)),
+            count(gap.count),
+            cell(Some(gap.total_ms)),
+        ]);
+    }
+    finish(table, header.len(), 0)
+}
 
 /// A row a step, all times in milliseconds. A gap is the longest of its class, `±` what it was measured with.
 pub(crate) fn steps(verdict: &Verdict, look: Look) -> String {
     let mut table = Table::new();
-    table
-        .load_style(if look.borders {
-            presets::UTF8_FULL_CONDENSED
-        } else {
-            presets::NOTHING
-        })
-        // The width of the terminal is not ours to know; what is too wide is the terminal's to wrap.
-        .set_content_arrangement(ContentArrangement::Disabled);
+    style(&mut table, look);
     let mut header = vec!["step".to_owned(), "from → to".to_owned()];
     header.extend(Phase::ALL.map(|phase| phase.name().to_owned()));
     header.extend(["write gap", "read gap", "connect gap", "stale"].map(str::to_owned));
@@ -26,7 +48,23 @@ pub(crate) fn steps(verdict: &Verdict, look: Look) -> String {
     for step in &verdict.steps {
         table.add_row(row(step));
     }
-    for index in (0..columns).filter(|index| *index != 1) {
+    finish(table, columns, 1)
+}
+
+fn style(table: &mut Table, look: Look) {
+    table
+        .load_style(if look.borders {
+            presets::UTF8_FULL_CONDENSED
+        } else {
+            presets::NOTHING
+        })
+        // The width of the terminal is not ours to know; what is too wide is the terminal's to wrap.
+        .set_content_arrangement(ContentArrangement::Disabled);
+}
+
+/// The table's text; all columns but one are figures.
+fn finish(mut table: Table, columns: usize, words: usize) -> String {
+    for index in (0..columns).filter(|index| *index != words) {
         if let Some(column) = table.column_mut(index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -64,7 +102,11 @@ fn gap(step: &StepReport, class: Class) -> String {
                 .total_cmp(&b.longest_ms.unwrap_or_default())
         })
     });
-    match worst {
+    gap_cell(worst)
+}
+
+fn gap_cell(gap: Option<&GapReport>) -> String {
+    match gap {
         None => cell(None),
         Some(gap) => match gap.longest_ms {
             None => "no success".to_owned(),

@@ -197,6 +197,7 @@ impl ProbeJudge {
             reproduce: self.probe.reproduce.clone(),
             probe: Some(ProbeReport {
                 endpoint: self.probe.what(),
+                began_s: seconds(timeline.load_began.unwrap_or_default()),
                 lasted_ms: ms(lasted),
                 probe_interval_ms: self.probe.probe_interval_ms,
                 lanes: lanes.iter().map(Judged::report).collect(),

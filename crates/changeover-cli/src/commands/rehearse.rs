@@ -1,6 +1,7 @@
 //! `changeover rehearse`: the main job.
 
 use crate::args::{Format, RehearseArgs};
+use crate::commands::shell_word;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::planning::{self, Planned};
@@ -188,25 +189,4 @@ fn reproduce(plan: &Path, target: Option<&Path>, store: Option<String>) -> Strin
         command.push_str(&format!(" --metadata-store {}", shell_word(&store)));
     }
     command
-}
-
-/// A text as one word of a POSIX shell.
-fn shell_word(text: &str) -> String {
-    let tame = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
-    if text.chars().all(tame) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_one_word_of_a_shell() {
-        assert_eq!(shell_word("/a/plan.json"), "/a/plan.json");
-        assert_eq!(shell_word("/a b/it's"), r"'/a b/it'\''s'");
-    }
 }

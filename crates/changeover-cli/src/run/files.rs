@@ -2,10 +2,10 @@
 
 use crate::error::CliError;
 use crate::run::RunDir;
-use changeover_check::Judge;
+use changeover_check::{Judge, ProbeJudge};
 use changeover_model::event::{self, Event, EventKind};
 use changeover_model::history::{self, Operation};
-use changeover_model::{Plan, Verdict};
+use changeover_model::{Plan, Probe, Verdict};
 use changeover_rehearse::record::Sink;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -92,7 +92,11 @@ impl Sink for FileSink {
             result = self.events.flush();
         }
         self.note("events.jsonl", result);
-        if event.kind == EventKind::RunEnded {
+        // A probe may last for days; who looks at its files meanwhile, or finds them after a kill, finds its gaps.
+        if matches!(
+            event.kind,
+            EventKind::RunEnded | EventKind::GapClosed { .. } | EventKind::Marker { .. }
+        ) {
             self.flush();
         }
         // The reporter may be gone at the very end; nobody is left to tell then.
@@ -133,6 +137,26 @@ pub(crate) fn judge(dir: &RunDir, plan: &Plan, reproduce: String) -> Result<Verd
         Operation::parse(line)
             .map(|operation| judge.operation(&operation))
             .map_err(|e| e.to_string())
+    })?;
+    Ok(judge.finish())
+}
+
+/// The same for a probe.
+///
+/// # Errors
+///
+/// When a file cannot be read or is damaged, with its line.
+pub(crate) fn judge_probe(dir: &RunDir, probe: &Probe) -> Result<Verdict, CliError> {
+    let mut judge = ProbeJudge::new(probe, dir.name());
+    each_line(&dir.file("events.jsonl"), |line| {
+        let event = Event::parse(line).map_err(|e| e.to_string())?;
+        judge.event(&event);
+        Ok(())
+    })?;
+    each_line(&dir.file("history.jsonl"), |line| {
+        let operation = Operation::parse(line).map_err(|e| e.to_string())?;
+        judge.operation(&operation);
+        Ok(())
     })?;
     Ok(judge.finish())
 }

@@ -4,4 +4,4 @@ mod dir;
 mod files;
 
 pub(crate) use dir::RunDir;
-pub(crate) use files::{FileSink, judge};
+pub(crate) use files::{FileSink, judge, judge_probe};

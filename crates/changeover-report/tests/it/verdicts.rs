@@ -25,6 +25,7 @@ fn gap(class: Class, connection: Connection, longest_ms: Option<f64>) -> GapRepo
         total_ms: longest_ms.unwrap_or_default(),
         count: 1,
         resolution_ms: 11.2,
+        lane: None,
     }
 }
 
