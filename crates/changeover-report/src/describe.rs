@@ -135,7 +135,11 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
             format!("probe {}: {}", harmless(endpoint), harmless(cost))
         }
         EventKind::GapOpened { lane, since } => {
-            format!("{} is away: no success since {}", harmless(lane), moment(*since))
+            format!(
+                "{} is away: no success since {}",
+                harmless(lane),
+                moment(*since)
+            )
         }
         EventKind::GapClosed {
             lane,

@@ -51,9 +51,8 @@ pub(crate) fn what_happened(probe: &ProbeReport) -> String {
         return String::new();
     }
     lines.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let more = lines.len().saturating_sub(LINES) as u64
-        + probe.gaps_not_listed
-        + probe.moments_not_listed;
+    let more =
+        lines.len().saturating_sub(LINES) as u64 + probe.gaps_not_listed + probe.moments_not_listed;
     let mut out = "What happened\n".to_owned();
     for (at, what) in lines.iter().take(LINES) {
         // Writing to a String cannot fail.
@@ -100,8 +99,12 @@ fn picture(probe: &ProbeReport) -> String {
     }
     let width = rows.iter().map(|(name, _)| name.chars().count()).max();
     let width = width.unwrap_or(0);
+    let says = match probe.moments.iter().any(|moment| moment.who != "marker") {
+        true => ", I Initializing, R ReadyToPromote, P Promoting, L IsLeader, · away",
+        false => "",
+    };
     let mut out = format!(
-        "The whole time, {} a column ({BAD} gap; I Initializing, R ReadyToPromote, P Promoting, L IsLeader, · away)\n",
+        "The whole time, {} a column ({BAD} gap{says})\n",
         time(cell * 1000.0)
     );
     for (name, strip) in rows {

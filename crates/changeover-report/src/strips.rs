@@ -78,13 +78,17 @@ impl ProbeLive {
         }
     }
 
-    /// Takes what the lanes look like at `at`. Call it a few times a second; calls in between are cheap.
-    pub fn lanes(&mut self, at: u64, load: &LoadSnapshot, strips: &[Strip]) {
+    /// Takes what the lanes look like at `at`, on a terminal of so many columns. Call it a few times a second; calls in
+    /// between are cheap.
+    pub fn lanes(&mut self, at: u64, columns: usize, load: &LoadSnapshot, strips: &[Strip]) {
         if self.drawn.is_some_and(|drawn| at < drawn + PERIOD) {
             return;
         }
         self.drawn = Some(at);
         let lines = self.picture.lines(at, load, strips);
+        // What wraps would not be removed again.
+        let cut = |line: &String| line.chars().take(columns.saturating_sub(1)).collect();
+        let lines: Vec<String> = lines.iter().map(cut).collect();
         self.bar.set_message(lines.join("\n"));
     }
 
@@ -138,7 +142,9 @@ impl Picture {
             }
             None => self.counted = Some((at, total)),
         }
-        let rate = self.rate.map_or("-".to_owned(), |rate| format!("{rate:.0}"));
+        let rate = self
+            .rate
+            .map_or("-".to_owned(), |rate| format!("{rate:.0}"));
         let mut lines = vec![format!(
             "{:>7.1} s  {} · {rate} operations/s · {} ok, {} failed, {} unknown",
             at as f64 / 1e9,

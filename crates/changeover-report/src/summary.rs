@@ -126,10 +126,7 @@ fn writes_nothing(verdict: &Verdict) -> bool {
 
 fn writes(verdict: &Verdict) -> String {
     if writes_nothing(verdict) {
-        return format!(
-            "{} operations acknowledged",
-            count(verdict.operations.ok)
-        );
+        return format!("{} operations acknowledged", count(verdict.operations.ok));
     }
     let lost = verdict
         .findings

@@ -185,7 +185,9 @@ impl Lane {
             return;
         };
         let usual = self.usual.iter().copied().max().unwrap_or(0);
-        if now.saturating_sub(since) > interval.saturating_mul(2).saturating_add(usual) {
+        // What hung in a gap is answered after it, in any order: until there was time for more, nothing new is away.
+        let quiet_since = since.max(self.silent_until);
+        if now.saturating_sub(quiet_since) > interval.saturating_mul(2).saturating_add(usual) {
             self.open = true;
             self.news.push(EventKind::GapOpened {
                 lane: self.id.to_string(),
@@ -239,8 +241,8 @@ impl Sink for Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use changeover_model::history::{LANES, OpError, Source};
     use changeover_model::history::{ErrorKind, Op};
+    use changeover_model::history::{LANES, OpError, Source};
     use serde_json::Value;
 
     const MS: u64 = 1_000_000;
@@ -307,8 +309,21 @@ mod tests {
         assert_eq!((view.away, view.longest), (None, Some(307 * MS)));
         // One that was due before it says nothing about what came after.
         board.operation(&operation(350, 200, true));
-        assert_eq!(board.news(700 * MS), []);
-        assert_eq!(board.news(706 * MS).len(), 1);
+        assert_eq!(board.news(712 * MS), []);
+        assert_eq!(board.news(713 * MS).len(), 1);
+    }
+
+    #[test]
+    fn what_hung_in_a_gap_opens_no_other() {
+        let board = board();
+        board.begin(0);
+        board.operation(&operation(0, 5, true));
+        assert_eq!(board.news(900 * MS).len(), 1);
+        for due in [100, 200, 300] {
+            board.operation(&operation(due, 1000 - due, true));
+            let closed = usize::from(due == 100);
+            assert_eq!(board.news(1001 * MS).len(), closed);
+        }
     }
 
     #[test]

@@ -217,7 +217,10 @@ mod tests {
             assert!(sql(bad).is_err(), "{bad}");
         }
         let (write, read) = TableName::parse("t").unwrap().statements();
-        assert_eq!(write, "INSERT INTO \"t\" (id, value) VALUES ({id}, {value})");
+        assert_eq!(
+            write,
+            "INSERT INTO \"t\" (id, value) VALUES ({id}, {value})"
+        );
         assert_eq!(read, "SELECT value FROM \"t\" WHERE id = {id}");
     }
 }

@@ -66,7 +66,12 @@ pub(crate) struct LaneOptions {
     pub(crate) sql: Vec<String>,
 
     /// What must come back from --sql, in their order: columns with | between them, rows with a newline (repeatable)
-    #[arg(long, value_name = "TEXT", requires = "sql", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "sql",
+        allow_hyphen_values = true
+    )]
     pub(crate) sql_expect: Vec<String>,
 
     /// An HTTP endpoint: it has two lanes, with connections that are kept and new ones (repeatable)

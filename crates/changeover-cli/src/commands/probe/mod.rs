@@ -49,11 +49,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<Exit, CliError> {
     ended
 }
 
-async fn probe_here(
-    args: &ProbeArgs,
-    planned: Planned,
-    wait: Duration,
-) -> Result<Exit, CliError> {
+async fn probe_here(args: &ProbeArgs, planned: Planned, wait: Duration) -> Result<Exit, CliError> {
     let make = preflight::check(&planned, wait).await?;
     let dir = RunDir::create(args.out.as_deref())?;
     let file = dir.file("probe.json");

@@ -37,7 +37,9 @@ impl Passwords {
         }
         let file = set("PGPASSFILE").map(PathBuf::from);
         let file = file.or_else(|| Some(PathBuf::from(set("HOME")?).join(".pgpass")));
-        Ok(Passwords::File(file.map_or_else(Vec::new, |f| read_file(&f))))
+        Ok(Passwords::File(
+            file.map_or_else(Vec::new, |f| read_file(&f)),
+        ))
     }
 
     /// The password of somebody.

@@ -50,7 +50,8 @@ pub(super) fn plan_of(args: &ProbeArgs) -> Result<Planned, CliError> {
     let http: Result<Vec<_>, _> = http_urls
         .iter()
         .map(|url| {
-            ClientTarget::of_http(url, expected.clone(), timeout).map_err(|_| bad_http("--http", url))
+            ClientTarget::of_http(url, expected.clone(), timeout)
+                .map_err(|_| bad_http("--http", url))
         })
         .collect();
     let mut probe = Probe {
@@ -58,9 +59,7 @@ pub(super) fn plan_of(args: &ProbeArgs) -> Result<Planned, CliError> {
         endpoint: endpoint.as_ref().map(|e| e.shown().to_owned()),
         probe_interval_ms: 0,
         timeout_ms: whole_ms(timeout),
-        write_table: table
-            .as_ref()
-            .map(|table| table.sql().replace('"', "")),
+        write_table: table.as_ref().map(|table| table.sql().replace('"', "")),
         sql: args.lanes.sql.clone(),
         http: http_urls,
         leader_apis: args.beside.leader_api.clone(),
@@ -142,8 +141,13 @@ fn what(args: &ProbeArgs, timeout: Duration) -> Result<(Option<Endpoint>, Vec<St
         Some(limit) => positive("--connect-timeout", limit)?,
         None => timeout,
     };
-    let endpoint = Endpoint::parse(url, user.as_deref(), |asking| passwords.of(asking), patience)
-        .map_err(|e| CliError::bad_input(format!("the URL of the database is no good: {e}")))?;
+    let endpoint = Endpoint::parse(
+        url,
+        user.as_deref(),
+        |asking| passwords.of(asking),
+        patience,
+    )
+    .map_err(|e| CliError::bad_input(format!("the URL of the database is no good: {e}")))?;
     Ok((Some(endpoint), http))
 }
 

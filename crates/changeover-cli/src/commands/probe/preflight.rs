@@ -63,7 +63,9 @@ async fn reach(target: &ClientTarget, endpoint: &str, until: Instant) -> Result<
 fn is_away(error: &ClientError) -> bool {
     match (error.sqlstate(), error.kind()) {
         // Too many connections, and all that a server says on its way up or down.
-        (Some(state), _) => state.starts_with("53") || state.starts_with("57P") || state.starts_with("08"),
+        (Some(state), _) => {
+            state.starts_with("53") || state.starts_with("57P") || state.starts_with("08")
+        }
         (None, ErrorKind::Other) => {
             let said = error.to_string();
             !["TLS", "authentication", "configuration"]

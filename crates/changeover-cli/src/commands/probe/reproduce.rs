@@ -18,11 +18,13 @@ pub(super) fn command(endpoint: Option<&Endpoint>, args: &ProbeArgs) -> String {
             words.push(value);
         }
     };
-    let ms = |ms: f64| format!("{ms}ms");
     option("for", args.lasts.map(ms));
     let lanes = &args.lanes;
     option("probe-interval", lanes.probe_interval.map(ms));
-    option("timeout", (lanes.timeout != 2000.0).then(|| ms(lanes.timeout)));
+    option(
+        "timeout",
+        (lanes.timeout != 2000.0).then(|| ms(lanes.timeout)),
+    );
     option("connect-timeout", lanes.connect_timeout.map(ms));
     for sql in &lanes.sql {
         option("sql", Some(sql.clone()));
@@ -56,4 +58,33 @@ pub(super) fn command(endpoint: Option<&Endpoint>, args: &ProbeArgs) -> String {
     }
     let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
     words.join(" ")
+}
+
+/// A duration as it could have been typed.
+fn ms(ms: f64) -> String {
+    let units = [(3_600_000.0, "h"), (60_000.0, "m"), (1000.0, "s")];
+    let fits = |(size, _): &&(f64, &str)| ms >= *size && ms % *size == 0.0;
+    match units.iter().find(fits) {
+        Some((size, unit)) => format!("{}{unit}", ms / size),
+        None => format!("{ms}ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_as_people_type_them() {
+        for (text, given) in [
+            ("2h", 7_200_000.0),
+            ("90m", 5_400_000.0),
+            ("1s", 1000.0),
+            ("1500ms", 1500.0),
+            ("0.5ms", 0.5),
+        ] {
+            assert_eq!(ms(given), text);
+            assert_eq!(crate::duration::milliseconds(text), Ok(given));
+        }
+    }
 }
