@@ -95,7 +95,10 @@ impl Sink for FileSink {
         // A probe may last for days; who looks at its files meanwhile, or finds them after a kill, finds its gaps.
         if matches!(
             event.kind,
-            EventKind::RunEnded | EventKind::GapClosed { .. } | EventKind::Marker { .. }
+            EventKind::RunEnded
+                | EventKind::GapOpened { .. }
+                | EventKind::GapClosed { .. }
+                | EventKind::Marker { .. }
         ) {
             self.flush();
         }

@@ -27,10 +27,13 @@ pub(crate) struct Rehearsal {
 impl Rehearsal {
     /// Starts `changeover rehearse` with these arguments, and a directory of its own.
     pub(crate) fn start(args: &[&str]) -> Self {
+        Rehearsal::of(changeover().arg("rehearse").args(args))
+    }
+
+    /// Starts that command with a directory of its own.
+    pub(crate) fn of(command: &mut Command) -> Self {
         let place = tempfile::tempdir().unwrap();
-        let child = changeover()
-            .arg("rehearse")
-            .args(args)
+        let child = command
             .arg("--out")
             .arg(place.path().join("run"))
             .stdout(Stdio::piped())

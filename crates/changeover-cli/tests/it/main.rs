@@ -4,6 +4,7 @@ mod bugs;
 mod harness;
 mod ladder;
 mod postgres;
+mod probe;
 // What the reference database's own tests start, too.
 #[path = "../../../changeover-reference/tests/it/postgres_server.rs"]
 #[allow(dead_code)]

@@ -173,12 +173,41 @@ fn rehearses_a_service_that_is_promoted_by_a_command_and_says_when_that_fails() 
 }
 
 /// The two servers of the example, started by hand. They end with the test, however it ends.
-struct Servers {
+pub(crate) struct Servers {
     place: TempDir,
-    ports: [u16; 2],
+    pub(crate) ports: [u16; 2],
 }
 
 impl Servers {
+    /// The servers. `None`, and a line that says so, where there is no PostgreSQL.
+    pub(crate) fn start_here() -> Option<Self> {
+        postgres_is_there().then(Servers::start)
+    }
+
+    /// Shuts the primary down and makes the standby the primary.
+    pub(crate) fn promote(&self) {
+        let standby = format!("127.0.0.1:{}", self.ports[1]);
+        let promote = self.place.path().join("promote.sh");
+        let status = Command::new("sh")
+            .arg(promote)
+            .args(["127.0.0.1", &standby])
+            .current_dir(self.place.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// The log of one of the two, `primary` or `standby`.
+    pub(crate) fn log(&self, server: &str) -> String {
+        let log = self
+            .place
+            .path()
+            .join("servers")
+            .join(format!("{server}.log"));
+        fs::read_to_string(log).unwrap()
+    }
+
     fn start() -> Self {
         let place = tempfile::tempdir().unwrap();
         // They run as another user where this is root.

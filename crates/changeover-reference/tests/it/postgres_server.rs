@@ -168,7 +168,8 @@ impl Server {
         family
     }
 
-    fn log(&self) -> String {
+    /// Everything it has said.
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 

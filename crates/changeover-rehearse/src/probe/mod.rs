@@ -9,7 +9,7 @@ mod table;
 pub use markers::MarkerFile;
 pub use table::{Found, TableName};
 
-use crate::client::{Client, ClientTarget, OwnRequest};
+use crate::client::{ClientTarget, OwnRequest};
 use crate::full_read::full_read;
 use crate::lanes::{self, HELD_CLIENTS, Lane, Requests};
 use crate::leader_api::LeaderApi;
@@ -23,7 +23,7 @@ use changeover_model::probe::Probe;
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::time::{Instant, interval, sleep_until, timeout_at};
+use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -36,9 +36,6 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long the endpoint may take to come back for the full read at the end.
 const FULL_READ: Duration = Duration::from_secs(10);
 const FULL_READ_KEY: Duration = Duration::from_millis(20);
-
-/// Between two attempts to connect for that.
-const PAUSE: Duration = Duration::from_millis(250);
 
 /// Everything that a probe needs.
 pub struct Setup {
@@ -188,7 +185,10 @@ pub async fn probe(setup: Setup) -> Result<(), String> {
     let keys = Arc::clone(load.tally.keys());
     let watching = TaskTracker::new();
     let end = CancellationToken::new();
-    watching.spawn(watch(recorder.clone(), Arc::clone(&board), end.clone()));
+    let (lanes_ended, nobody_left) = (CancellationToken::new(), TaskTracker::new());
+    let news = watch(recorder.clone(), Arc::clone(&board), lanes_ended.clone());
+    nobody_left.spawn(news);
+    nobody_left.close();
     if let Some(markers) = markers {
         watching.spawn(mark(recorder.clone(), markers, end.clone()));
     }
@@ -210,15 +210,17 @@ pub async fn probe(setup: Setup) -> Result<(), String> {
     event(EventKind::LoadEndIntent);
     tokio::select! {
         () = load.stop() => {
+            lanes_ended.cancel();
+            nobody_left.wait().await;
             event(EventKind::LoadEndDone);
         }
-        () = abort.cancelled() => {}
+        () = abort.cancelled() => lanes_ended.cancel(),
     }
-    if let Some((_, target)) = &written {
+    if let Some((table, target)) = &written {
         tokio::select! {
             // A read that was cut short is no full read: there is no event of its end.
             () = abort.cancelled() => {}
-            () = read_back(&recorder, target, &keys) => {}
+            () = read_back(&recorder, target, &table.name, &keys) => {}
         }
     }
     end.cancel();
@@ -226,9 +228,11 @@ pub async fn probe(setup: Setup) -> Result<(), String> {
     watching.wait().await;
     if let Some((table, target)) = written.filter(|(table, _)| !table.keep) {
         event(EventKind::CleanUpIntent);
-        let removed = table.name.remove(&target, table.make, &table.prefix).await;
+        let removed = table
+            .name
+            .remove(&target, table.make, &table.prefix, &abort);
         event(EventKind::CleanUpDone {
-            left: removed.err(),
+            left: removed.await.err(),
         });
     }
     event(EventKind::RunEnded);
@@ -411,7 +415,7 @@ async fn follow(
 }
 
 /// Reads everything back. An endpoint that is away is waited for a while, gently.
-async fn read_back(recorder: &Recorder, target: &ClientTarget, keys: &Keys) {
+async fn read_back(recorder: &Recorder, target: &ClientTarget, table: &TableName, keys: &Keys) {
     let all = keys.all();
     let count = u32::try_from(all.len()).unwrap_or(u32::MAX);
     let event = |kind| recorder.event(&About::default(), kind);
@@ -419,7 +423,7 @@ async fn read_back(recorder: &Recorder, target: &ClientTarget, keys: &Keys) {
         keys: u64::from(count),
     });
     let back = Instant::now() + FULL_READ;
-    let unread = match count == 0 || is_back(target, back).await {
+    let unread = match count == 0 || table.is_back(target, back).await {
         true => {
             let deadline = Instant::now() + FULL_READ + FULL_READ_KEY * count;
             full_read(recorder, target, all, deadline).await.unread
@@ -427,21 +431,6 @@ async fn read_back(recorder: &Recorder, target: &ClientTarget, keys: &Keys) {
         false => u64::from(count),
     };
     event(EventKind::FullReadDone { unread });
-}
-
-/// Whether a client gets in by `deadline`.
-async fn is_back(target: &ClientTarget, deadline: Instant) -> bool {
-    while Instant::now() < deadline {
-        let attempt = Instant::now();
-        let end = deadline.min(attempt + target.timeout());
-        let connected = timeout_at(deadline, Client::connect(target.clone(), end)).await;
-        if let Ok(Ok(client)) = connected {
-            client.close().await;
-            return true;
-        }
-        sleep_until(deadline.min(attempt + PAUSE)).await;
-    }
-    false
 }
 
 #[cfg(test)]

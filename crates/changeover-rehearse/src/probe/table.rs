@@ -2,13 +2,17 @@
 
 use crate::client::{Client, ClientError, ClientTarget};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 /// How long a definition may take: some databases think about it.
 const DEFINITION: Duration = Duration::from_secs(30);
 
 /// How long to try to remove what we made, when the endpoint is not there.
 const REMOVAL: Duration = Duration::from_secs(5);
+
+/// How long to try after somebody has asked twice for the end.
+const ABORTED: Duration = Duration::from_secs(2);
 
 /// Between two attempts at that.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -152,8 +156,29 @@ impl TableName {
         Ok(indexed)
     }
 
-    /// Removes what the probe made: the table, or in one that was there the rows whose keys begin with `prefix`. Tries
-    /// again for a while. A table that is gone already is gone.
+    /// Whether it can be read by `deadline`. A table that is gone does not come back.
+    pub(super) async fn is_back(&self, target: &ClientTarget, deadline: Instant) -> bool {
+        let sql = format!("SELECT value FROM {} WHERE id = \'\'", self.sql());
+        loop {
+            let attempt = async {
+                let mut client = connect(target, target.timeout()).await?;
+                let answer = ask(&mut client, &sql, target.timeout()).await;
+                client.close().await;
+                answer
+            };
+            match timeout_at(deadline, attempt).await {
+                Ok(Ok(_)) => return true,
+                Ok(Err(error)) if error.sqlstate().is_some_and(|s| NO_TABLE.contains(&s)) => {
+                    return false;
+                }
+                _ if Instant::now() >= deadline => return false,
+                _ => sleep_until(deadline.min(Instant::now() + PAUSE)).await,
+            }
+        }
+    }
+
+    /// Removes what the probe made: the table, or in one that was there the rows whose keys begin with `prefix`. There is
+    /// little time for it after `abort`.
     ///
     /// # Errors
     ///
@@ -163,31 +188,44 @@ impl TableName {
         target: &ClientTarget,
         made: bool,
         prefix: &str,
+        abort: &CancellationToken,
     ) -> Result<(), String> {
         let sql = match made {
             true => format!("DROP TABLE {}", self.sql()),
             false => format!("DELETE FROM {} WHERE id LIKE '{prefix}%'", self.sql()),
         };
-        let until = Instant::now() + REMOVAL;
-        loop {
-            let removed = async {
-                let mut client = connect(target, target.timeout()).await?;
-                let answer = ask(&mut client, &sql, DEFINITION).await;
-                client.close().await;
-                answer.map(drop)
-            };
-            match removed.await {
+        let aborted = async {
+            abort.cancelled().await;
+            tokio::time::sleep(ABORTED).await;
+        };
+        let left = tokio::select! {
+            removed = try_to_remove(target, &sql) => match removed {
                 Ok(()) => return Ok(()),
-                Err(error) if error.sqlstate().is_some_and(|s| NO_TABLE.contains(&s)) => {
-                    return Ok(());
-                }
-                Err(error) if Instant::now() > until => {
-                    return Err(format!(
-                        "what the probe wrote could not be removed ({error}); run {sql}"
-                    ));
-                }
-                Err(_) => tokio::time::sleep(PAUSE).await,
-            }
+                Err(error) => error.to_string(),
+            },
+            () = aborted => "no answer in time".to_owned(),
+        };
+        Err(format!(
+            "what the probe wrote could not be removed ({left}); run {sql}"
+        ))
+    }
+}
+
+/// Tries for a while. A table that is gone already is gone.
+async fn try_to_remove(target: &ClientTarget, sql: &str) -> Result<(), ClientError> {
+    let until = Instant::now() + REMOVAL;
+    loop {
+        let attempt = async {
+            let mut client = connect(target, target.timeout()).await?;
+            let answer = ask(&mut client, sql, DEFINITION).await;
+            client.close().await;
+            answer
+        };
+        match attempt.await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.sqlstate().is_some_and(|s| NO_TABLE.contains(&s)) => return Ok(()),
+            Err(error) if Instant::now() > until => return Err(error),
+            Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }
