@@ -5,6 +5,9 @@ use changeover_model::history::{ErrorKind, OpError};
 use std::error::Error as _;
 use std::io;
 
+/// What the runtime says when a connection ends before the one byte that answers the wish for TLS.
+const END: &str = "early eof";
+
 /// Whether an error of this SQLSTATE says that the statement had no effect. Classes 08 (connection exception) and
 /// XX (internal error), 57P (operator intervention: the server goes away) and 40003 (statement completion unknown)
 /// do not.
@@ -32,6 +35,7 @@ pub(super) fn of_postgres(error: &tokio_postgres::Error) -> ClientError {
         return before_startup(what, error);
     }
     match error.source().and_then(|e| e.downcast_ref::<io::Error>()) {
+        Some(source) if source.to_string() == END => ClientError::reset(),
         Some(source) => match source.kind() {
             io::ErrorKind::TimedOut => ClientError::timeout(),
             // The library's words for messages that end before their fields do, or are none. The end of the stream

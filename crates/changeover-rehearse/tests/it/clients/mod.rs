@@ -1,5 +1,6 @@
 //! The client side: front door, SQL client, lanes, workload, observers, full reads. Real sockets throughout.
 
+mod endpoint;
 mod front_door;
 mod full_read;
 mod history;
