@@ -1,9 +1,8 @@
 //! A database by its URL: several hosts, and connections that end before they begin.
 
 use crate::pg_stub::{Do, PgStub};
-use changeover_model::history::{ErrorKind, Outcome};
-use changeover_rehearse::client::{Client, ClientTarget, Endpoint, OwnRequest, Request};
-use std::sync::Arc;
+use changeover_model::history::ErrorKind;
+use changeover_rehearse::client::{Client, ClientTarget, Endpoint};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -48,12 +47,6 @@ async fn a_host_that_says_nothing_does_not_hide_the_next() {
     ));
     // Half of what is left is the silent one's.
     let deadline = Instant::now() + Duration::from_millis(400);
-    let mut client = Client::connect(target, deadline).await.unwrap();
-    let own = Request::Own(Arc::new(OwnRequest {
-        key: None,
-        sql: "SELECT 1".to_owned(),
-        expected: None,
-    }));
-    let answer = client.perform(&own, Instant::now() + LONG).await;
-    assert_eq!(answer.outcome, Outcome::Ok, "{answer:?}");
+    let client = Client::connect(target, deadline).await.unwrap();
+    client.close().await;
 }
