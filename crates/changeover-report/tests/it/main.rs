@@ -1,6 +1,7 @@
 //! Reports of synthetic runs, word for word. `CHANGEOVER_UPDATE=1` writes the golden files anew.
 
 mod events;
+mod probe;
 mod verdicts;
 
 use std::path::Path;
