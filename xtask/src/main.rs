@@ -31,7 +31,7 @@ enum Chore {
     Bench(bench::Args),
     /// Rehearse every planted bug, and write what caught it to docs/planted-bugs.md.
     Bugs(bugs::Args),
-    /// Run what needs long counts: kills of the reference database, and clean rehearsals in a row.
+    /// Run what needs long counts: kills of the reference database, clean rehearsals in a row, a quiet probe.
     Soak(soak::Args),
     /// Check formatting, lints, unused dependencies and licences.
     Lint(lint::Args),

@@ -10,6 +10,9 @@ use std::process::{Command, Stdio};
 /// How often the reference database is killed at a random moment; its tests read it.
 const KILLS: &str = "CHANGEOVER_SOAK_KILLS";
 
+/// How long an idle server is probed, in seconds; the command line's tests read it.
+const PROBE: &str = "CHANGEOVER_SOAK_PROBE_SECONDS";
+
 /// `cargo xtask soak`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -25,9 +28,12 @@ pub(crate) struct Args {
     /// Use the binary that was built last for those, instead of building a release binary; write nothing down
     #[arg(long)]
     built: bool,
+    /// How many minutes an idle PostgreSQL server is probed, in which there must be no gap
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    probe_minutes: u64,
 }
 
-/// Kills the reference database, then rehearses.
+/// Kills the reference database, rehearses, then probes a server that nobody disturbs.
 ///
 /// # Errors
 ///
@@ -51,7 +57,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.clean > 0 {
         clean(args.clean, args.built)?;
     }
+    if args.probe_minutes > 0 {
+        quiet_probe(args.probe_minutes)?;
+    }
     Ok(())
+}
+
+/// Probes an idle server for so long; the command line's tests do it.
+fn quiet_probe(minutes: u64) -> Result<()> {
+    let mut test = cargo(["test", "--locked", "--release", "--package", "changeover-cli"]);
+    test.args(["--test", "it", "a_probe_of_an_idle_server", "--", "--nocapture"]);
+    crate::run::run(test.env(PROBE, (minutes * 60).to_string()))
 }
 
 /// Where the last result is written, and what it is called there.

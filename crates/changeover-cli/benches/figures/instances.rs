@@ -28,7 +28,8 @@ pub(crate) fn read(path: &Path) -> Result<String, String> {
 
 /// A rehearsal that has been started.
 pub(crate) struct Started {
-    dir: tempfile::TempDir,
+    /// It holds the run's directory.
+    pub(crate) dir: tempfile::TempDir,
     /// The harness's process.
     pub(crate) child: Child,
 }

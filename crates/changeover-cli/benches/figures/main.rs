@@ -13,6 +13,7 @@ mod ladder;
 mod load;
 mod machine;
 mod planning;
+mod probe;
 mod reaction;
 mod report;
 mod steps;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 /// A measurement: its name on the command line, and what runs it.
 type Measurement = (&'static str, fn() -> Result<Vec<Figure>, String>);
 
-const MEASUREMENTS: [Measurement; 9] = [
+const MEASUREMENTS: [Measurement; 10] = [
     ("planning", planning::measure),
     ("ladder", ladder::measure),
     ("gaps", gaps::measure),
@@ -33,6 +34,7 @@ const MEASUREMENTS: [Measurement; 9] = [
     ("front-door", front_door::measure),
     ("load", load::measure),
     ("memory", load::measure_memory),
+    ("probe", probe::measure),
 ];
 
 fn main() -> ExitCode {

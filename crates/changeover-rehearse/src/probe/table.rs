@@ -121,7 +121,14 @@ impl TableName {
              {schema} ORDER BY column_name",
             self.name
         );
-        let columns = ask(client, &sql, DEFINITION).await?;
+        let columns = match ask(client, &sql, DEFINITION).await {
+            Ok(columns) => columns,
+            // Not every database can be asked; what cannot be told is not touched.
+            Err(error) if error.sqlstate().is_some_and(|s| s.starts_with("42")) => {
+                return Ok(Found::Other(format!("its columns cannot be seen: {error}")));
+            }
+            Err(error) => return Err(error),
+        };
         let columns: Vec<Vec<&str>> = columns
             .iter()
             .map(|row| row.iter().map(|c| c.as_deref().unwrap_or("")).collect())

@@ -3,6 +3,7 @@
 mod access;
 mod beside;
 mod gaps;
+mod idle;
 mod refusals;
 mod tables;
 
