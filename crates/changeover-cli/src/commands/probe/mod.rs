@@ -35,8 +35,7 @@ use tokio_util::sync::CancellationToken;
 /// When the arguments make no sense, or the endpoint is not there or does not let us in.
 pub(crate) fn run(args: &ProbeArgs) -> Result<Exit, CliError> {
     let planned = planning::plan_of(args)?;
-    let wait = Duration::try_from_secs_f64(args.wait.unwrap_or(0.0) / 1000.0);
-    let wait = wait.map_err(|_| CliError::bad_input("--wait is too long; give less"))?;
+    let wait = planning::wait(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -18,6 +18,9 @@ const TABLE: &str = "changeover_probe";
 /// All lanes together send so many operations a second, unless told otherwise.
 const PER_SECOND: u64 = 20;
 
+/// The longest interval, in milliseconds.
+const HOUR: f64 = 3_600_000.0;
+
 /// A budget takes a resolution of a fifth. The interval is a sixth, so that a fifth of that is left for lateness.
 const INTERVALS: f64 = 6.0;
 
@@ -50,6 +53,9 @@ pub(super) fn plan_of(args: &ProbeArgs) -> Result<Planned, CliError> {
     let http: Result<Vec<_>, _> = http_urls
         .iter()
         .map(|url| {
+            if has_credentials(url) {
+                return Err(bad_http("--http", url));
+            }
             ClientTarget::of_http(url, expected.clone(), timeout)
                 .map_err(|_| bad_http("--http", url))
         })
@@ -175,6 +181,12 @@ fn table(args: &ProbeArgs, sql: bool) -> Result<Option<TableName>, CliError> {
     Ok(Some(name))
 }
 
+/// Whether there is a name or a password before the host: they would be shown, and are not sent.
+fn has_credentials(url: &str) -> bool {
+    let rest = url.split_once("//").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?']).next().unwrap_or(rest).contains('@')
+}
+
 fn bad_http(option: &str, url: &str) -> CliError {
     let shown = match url.contains('@') {
         // Perhaps a password.
@@ -182,13 +194,16 @@ fn bad_http(option: &str, url: &str) -> CliError {
         false => format!(" {url:?}"),
     };
     CliError::bad_input(format!(
-        "{option}{shown} is no URL that can be asked; write http://HOST:PORT/PATH (https is not spoken)"
+        "{option}{shown} is no URL that can be asked; write http://HOST:PORT/PATH (neither https nor passwords are spoken)"
     ))
 }
 
 fn leader_apis(urls: &[String]) -> Result<Vec<(String, LeaderApi)>, CliError> {
     urls.iter()
-        .map(|url| LeaderApi::of_url(url).ok_or_else(|| bad_http("--leader-api", url)))
+        .map(|url| {
+            let api = LeaderApi::of_url(url).filter(|_| !has_credentials(url));
+            api.ok_or_else(|| bad_http("--leader-api", url))
+        })
         .collect()
 }
 
@@ -209,10 +224,10 @@ fn interval(args: &ProbeArgs, probe: &Probe) -> Result<u64, CliError> {
     let lanes = probe.lanes();
     let interval = match args.lanes.probe_interval {
         None => lanes.len() as u64 * 1000 / PER_SECOND,
-        Some(ms) if ms >= 1.0 && ms.fract() == 0.0 => ms as u64,
+        Some(ms) if (1.0..=HOUR).contains(&ms) && ms.fract() == 0.0 => ms as u64,
         Some(ms) => {
             return Err(CliError::bad_input(format!(
-                "--probe-interval of {ms} ms cannot be; give whole milliseconds, at least 1ms"
+                "--probe-interval of {ms} ms cannot be; give whole milliseconds, from 1ms to 1h"
             )));
         }
     };
@@ -242,6 +257,18 @@ fn interval(args: &ProbeArgs, probe: &Probe) -> Result<u64, CliError> {
         }
     }
     Ok(interval)
+}
+
+/// How long to wait for an endpoint that is away.
+///
+/// # Errors
+///
+/// When that is too long for anybody.
+pub(super) fn wait(args: &ProbeArgs) -> Result<Duration, CliError> {
+    match args.wait {
+        None | Some(0.0) => Ok(Duration::ZERO),
+        Some(wait) => positive("--wait", wait),
+    }
 }
 
 fn positive(option: &str, ms: f64) -> Result<Duration, CliError> {

@@ -64,7 +64,17 @@ fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
             &["--sql", "SELECT 1", "--http", "http://h/"],
             "--sql needs a database",
         ),
-        (&["--http", "https://h/"], "https is not spoken"),
+        (
+            &["--http", "https://h/"],
+            "neither https nor passwords are spoken",
+        ),
+        (&["http://me:SECRET@h/"], "nor passwords"),
+        (
+            &[url, "--leader-api", "http://me:SECRET@h/"],
+            "nor passwords",
+        ),
+        (&[url, "--wait", "999999999999h"], "--wait"),
+        (&[url, "--probe-interval", "2h"], "from 1ms to 1h"),
         (
             &["--http", "http://h/", "--keep-table"],
             "no database to write to",
