@@ -18,6 +18,9 @@ const BLUR: u64 = SECOND;
 /// Lateness and errors are kept by slots of at least this length.
 const SLOT: u64 = SECOND / 20;
 
+/// More slots than these are joined by twos: an outage may last for days.
+const SLOTS: usize = 4096;
+
 /// So many gaps are listed; the others are counted.
 const LISTED: usize = 1000;
 
@@ -106,6 +109,7 @@ struct Pending {
 #[derive(Debug)]
 struct Slot {
     at: u64,
+    until: u64,
     lateness: u64,
     errors: BTreeMap<String, u64>,
 }
@@ -241,18 +245,37 @@ impl GapStream {
     fn note(&mut self, due: u64, lateness: u64, error: Option<String>) {
         let length = SLOT.max(self.interval);
         let at = due / length * length;
-        if self.slots.back().is_none_or(|slot| slot.at != at) {
+        if self.slots.back().is_none_or(|slot| slot.until <= at) {
             self.slots.push_back(Slot {
                 at,
+                until: at.saturating_add(length),
                 lateness: 0,
                 errors: BTreeMap::new(),
             });
+            self.join_slots();
         }
         if let Some(slot) = self.slots.back_mut() {
             slot.lateness = slot.lateness.max(lateness);
             if let Some(error) = error {
                 *slot.errors.entry(error).or_default() += 1;
             }
+        }
+    }
+
+    fn join_slots(&mut self) {
+        if self.slots.len() < SLOTS {
+            return;
+        }
+        let mut slots = std::mem::take(&mut self.slots).into_iter();
+        while let Some(mut slot) = slots.next() {
+            if let Some(next) = slots.next() {
+                slot.until = next.until;
+                slot.lateness = slot.lateness.max(next.lateness);
+                for (error, count) in next.errors {
+                    *slot.errors.entry(error).or_default() += count;
+                }
+            }
+            self.slots.push_back(slot);
         }
     }
 
@@ -353,9 +376,8 @@ impl GapStream {
             return;
         }
         let mut errors = BTreeMap::new();
-        let length = SLOT.max(self.interval);
         for slot in &self.slots {
-            if gap.span.start <= slot.at.saturating_add(length) && slot.at <= gap.span.end {
+            if gap.span.start <= slot.until && slot.at <= gap.span.end {
                 for (error, count) in &slot.errors {
                     *errors.entry(error.clone()).or_default() += count;
                 }
@@ -371,8 +393,8 @@ impl GapStream {
 
     fn resolution(&self, span: Window) -> u64 {
         let near = self.slots.iter().filter(|slot| {
-            let until = slot.at.saturating_add(SLOT.max(self.interval));
-            span.start <= until.saturating_add(BLUR) && slot.at <= span.end.saturating_add(BLUR)
+            span.start <= slot.until.saturating_add(BLUR)
+                && slot.at <= span.end.saturating_add(BLUR)
         });
         let worst = near.map(|slot| slot.lateness).max().unwrap_or(0);
         self.interval.saturating_add(worst)
@@ -391,9 +413,8 @@ impl GapStream {
         let Some(from) = needed.into_iter().flatten().min() else {
             return;
         };
-        let length = SLOT.max(self.interval);
-        let from = from.saturating_sub(BLUR).saturating_sub(length);
-        while self.slots.front().is_some_and(|slot| slot.at < from) {
+        let from = from.saturating_sub(BLUR);
+        while self.slots.front().is_some_and(|slot| slot.until < from) {
             self.slots.pop_front();
         }
     }

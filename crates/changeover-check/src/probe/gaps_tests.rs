@@ -131,6 +131,28 @@ fn only_what_is_open_is_kept() {
     assert!(most < 1000, "{most}");
 }
 
+#[test]
+fn an_outage_of_hours_needs_no_more_than_one_of_minutes() {
+    let mut stream = GapStream::new(INTERVAL, TIMEOUT);
+    let failures = 100_000;
+    let mut most = 0;
+    for n in 0..failures + 10 {
+        let (sent, error) = match (1..=failures).contains(&n) {
+            true => (failed(n * 10), Some("refused".to_owned())),
+            false => (ok(n * 10, 1), None),
+        };
+        stream.operation(sent, error);
+        most = most.max(stream.early.len() + stream.pending.len() + stream.slots.len());
+    }
+    assert!(most < 6000, "{most}");
+    let gaps = stream.finish();
+    assert_eq!(
+        gaps.gaps[0].errors,
+        [("refused".to_owned(), failures)].into()
+    );
+    assert_eq!(lengths(&gaps), [(failures + 1) * 10 + 1]);
+}
+
 type Span = (u64, u64);
 
 /// The spans, written straight from the definition.
