@@ -375,3 +375,6 @@ fn doubts_of_run(timeline: &Timeline) -> Vec<String> {
     }
     doubts
 }
+
+#[cfg(test)]
+mod tests;
