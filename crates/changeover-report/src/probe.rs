@@ -20,7 +20,7 @@ const COLUMNS: usize = 60;
 pub(crate) fn lanes(verdict: &Verdict, probe: &ProbeReport, look: Look) -> String {
     let lasted = time(probe.lasted_ms);
     format!(
-        "Lanes over {lasted}, an operation each every {} ms (times in ms; a gap is the longest span without a success, \
+        "Lanes over {lasted}, an operation each every {} ms\n(times in ms; a gap is the longest span without a success, \
          ± its resolution)\n{}",
         probe.probe_interval_ms,
         table::lanes(verdict, probe, look)
@@ -100,11 +100,11 @@ fn picture(probe: &ProbeReport) -> String {
     let width = rows.iter().map(|(name, _)| name.chars().count()).max();
     let width = width.unwrap_or(0);
     let says = match probe.moments.iter().any(|moment| moment.who != "marker") {
-        true => ", I Initializing, R ReadyToPromote, P Promoting, L IsLeader, · away",
+        true => ";\nI Initializing, R ReadyToPromote, P Promoting, L IsLeader, · away",
         false => "",
     };
     let mut out = format!(
-        "The whole time, {} a column ({BAD} gap{says})\n",
+        "The whole time, {} a column ({BAD} a gap{says})\n",
         time(cell * 1000.0)
     );
     for (name, strip) in rows {

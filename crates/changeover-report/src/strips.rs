@@ -89,7 +89,8 @@ impl ProbeLive {
         // What wraps would not be removed again.
         let cut = |line: &String| line.chars().take(columns.saturating_sub(1)).collect();
         let lines: Vec<String> = lines.iter().map(cut).collect();
-        self.bar.set_message(lines.join("\n"));
+        // Ctrl-C is echoed behind the last line and makes a new one: what is then left behind is empty.
+        self.bar.set_message(format!("\n{}", lines.join("\n")));
     }
 
     /// Removes the view. What is drawn after it starts on a clean line.
