@@ -124,6 +124,9 @@ impl Hydration {
         let missing = usize::try_from(upper.saturating_sub(self.applied))
             .unwrap_or(usize::MAX)
             .min(CHUNK);
+        if bug::on(Bug::ServesBehind) && missing as u64 <= READY_LAG {
+            return Ok(false);
+        }
         let allowed = self
             .allowance
             .as_mut()
@@ -136,7 +139,7 @@ impl Hydration {
             return Err(self.missing());
         };
         let position = last.position;
-        if bug::on(Bug::SkipsRecord) && records.len() == CHUNK {
+        if bug::on(Bug::SkipsRecord) && records.len() > 1 {
             records.pop();
         }
         records.iter().for_each(&mut seen);
