@@ -55,6 +55,12 @@ impl Bits {
         }
     }
 
+    /// How many numbers are in it.
+    pub(crate) fn len(&self) -> u32 {
+        let high = self.high.iter().flat_map(|high| high.iter());
+        self.low.count_ones() + high.map(|bits| bits.count_ones()).sum::<u32>()
+    }
+
     /// Adds all numbers of another set.
     pub(crate) fn union(&mut self, other: &Bits) {
         self.low |= other.low;

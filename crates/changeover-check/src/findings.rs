@@ -1,6 +1,7 @@
 //! Findings of the same check in the same step are one finding: what matters first is that it happened, then how
 //! often, then a few cases in full.
 
+use crate::subhistory::SubHistory;
 use changeover_model::check::{Check, Severity};
 use changeover_model::verdict::Finding;
 use serde_json::{Value, json};
@@ -18,10 +19,20 @@ pub(crate) struct Case {
     pub(crate) evidence: Value,
 }
 
+/// A finding, and a small history that shows the same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The finding.
+    pub finding: Finding,
+    /// What is left of the history when everything is taken away that does not matter.
+    pub history: Option<SubHistory>,
+}
+
 #[derive(Debug, Default)]
 struct Group {
     count: u64,
     listed: Vec<Case>,
+    history: Option<SubHistory>,
 }
 
 /// Collects cases by check, step and headline.
@@ -46,8 +57,35 @@ impl Cases {
         }
     }
 
+    /// The same, with a small history that shows it; only the first case of a group needs one.
+    pub(crate) fn add_shown(
+        &mut self,
+        check: Check,
+        step: Option<u32>,
+        headline: &'static str,
+        case: impl FnOnce() -> Case,
+        history: impl FnOnce() -> Option<SubHistory>,
+    ) {
+        self.add(check, step, headline, case);
+        if let Some(group) = self.groups.get_mut(&(check, step, headline))
+            && group.count == 1
+        {
+            group.history = history();
+        }
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
     /// One finding of severity error for each group.
     pub(crate) fn into_findings(self) -> Vec<Finding> {
+        self.into_found().into_iter().map(|f| f.finding).collect()
+    }
+
+    /// The same, with the small histories.
+    pub(crate) fn into_found(self) -> Vec<Found> {
         self.groups
             .into_iter()
             .map(|((check, step, headline), group)| {
@@ -57,12 +95,16 @@ impl Cases {
                     words.push(format!("and {more} more"));
                 }
                 let cases: Vec<Value> = group.listed.into_iter().map(|c| c.evidence).collect();
-                Finding {
+                let finding = Finding {
                     check,
                     severity: Severity::Error,
                     step,
                     message: format!("{}× {headline}: {}", group.count, words.join("; ")),
                     evidence: json!({ "count": group.count, "cases": cases }),
+                };
+                Found {
+                    finding,
+                    history: group.history,
                 }
             })
             .collect()

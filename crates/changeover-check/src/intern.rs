@@ -30,6 +30,14 @@ impl Hasher for FastHasher {
         self.write_u64(u64::from(n));
     }
 
+    fn write_usize(&mut self, n: usize) {
+        self.write_u64(n as u64);
+    }
+
+    fn write_isize(&mut self, n: isize) {
+        self.write_u64(n as u64);
+    }
+
     fn write_u64(&mut self, n: u64) {
         self.0 = (self.0.rotate_left(5) ^ n).wrapping_mul(0x517c_c1b7_2722_0a95);
     }
@@ -43,10 +51,19 @@ impl Hasher for FastHasher {
 pub(crate) type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<FastHasher>>;
 
 /// Gives equal values equal numbers: 0, 1, 2… in the order of their first appearance.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Interner<T> {
     numbers: FastMap<T, u32>,
     values: Vec<T>,
+}
+
+impl<T> Default for Interner<T> {
+    fn default() -> Self {
+        Interner {
+            numbers: FastMap::default(),
+            values: Vec::new(),
+        }
+    }
 }
 
 impl<T: Clone + Eq + Hash> Interner<T> {
@@ -66,6 +83,11 @@ impl<T: Clone + Eq + Hash> Interner<T> {
         Q: Hash + Eq + ?Sized,
     {
         self.numbers.get(value).copied()
+    }
+
+    /// How many values there are.
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
     }
 
     /// The value of a number that [`Interner::number`] gave.

@@ -134,7 +134,7 @@ impl Judge {
         let clients = std::mem::take(&mut self.clients);
         findings.extend(clients.judge(&self.plan, &self.events, &timeline, &lanes));
         findings.extend(cliff::judge(&timeline, &lanes, self.interval()));
-        findings.extend(self.set.judge(&timeline));
+        findings.extend(self.set.judge_all(&timeline).into_iter().map(|f| f.finding));
         let mut doubts = self.doubts(&lanes, &timeline);
         let dead: Vec<usize> = (0..LANES.len())
             .filter(|&lane| !lanes[lane].is_empty())

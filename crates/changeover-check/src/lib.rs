@@ -1,19 +1,23 @@
 //! Judges a run: events and history in, verdict out. Pure.
 //!
 //! [`Judge`] takes the lines of `events.jsonl` and `history.jsonl` as they are read and gives a
-//! [`Verdict`](changeover_model::Verdict). This crate knows no clock, no file, no thread and no randomness; the same
+//! [`Verdict`](changeover_model::Verdict). [`Checker`] takes the lines of anybody's history and says whether its answers
+//! can be right. This crate knows no clock, no file, no thread and no randomness; the same
 //! lines give the same verdict, on every machine.
 //!
 //! [`ProbeJudge`] does the same for a [`probe`], which may last for hours, and keeps little of what it takes.
 //!
-//! A module each: [`gap`] how long clients would have waited, [`latency`] how fast they were served, `set` whether
-//! the answers were right, `protocol` whether the hand-over kept to its rules, [`budget`] whether it was good enough,
+//! A module each: [`gap`] how long clients would have waited, [`latency`] how fast they were served, `register`, `set`,
+//! `counter`, `append` and `bank` whether the answers were right (`search` where only trying helps), `protocol` whether the hand-over kept to its rules, [`budget`] whether it was good enough,
 //! [`quality`] whether the measurement can be trusted, and [`verdict`] the outcome.
 
 mod bits;
 pub mod budget;
 mod clients;
 mod cliff;
+mod checker;
+mod counter;
+mod evidence;
 mod findings;
 pub mod gap;
 mod intern;
@@ -21,16 +25,29 @@ mod judge;
 pub mod lanes;
 pub mod latency;
 pub mod probe;
+mod lines;
+mod models;
+mod ops;
+mod processes;
 mod protocol;
 pub mod quality;
+mod register;
+mod scalar;
+mod search;
 mod set;
 pub mod stats;
+mod subhistory;
 pub mod timeline;
 pub mod verdict;
 
 #[cfg(test)]
 mod testing;
 
-pub use findings::LISTED;
+pub use checker::{BadInput, Checker, Consistency, ModelReport, Options, Report};
+pub use evidence::{history_name, name_histories};
+pub use findings::{Found, LISTED};
 pub use judge::Judge;
 pub use probe::ProbeJudge;
+pub use lines::{LONGEST_LINE, Lines, LinesError};
+pub use subhistory::SubHistory;
+pub use verdict::sort_found;

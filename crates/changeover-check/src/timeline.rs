@@ -199,6 +199,13 @@ impl Timeline {
             .map(|s| s.number)
     }
 
+    /// The phase that a moment belongs to, if a step was going on.
+    pub fn phase_at(&self, at: u64) -> Option<Phase> {
+        let step = self.steps.iter().find(|s| s.span.contains(at))?;
+        let begun = step.phases.iter().rev().find(|(_, began)| *began <= at);
+        begun.map(|(phase, _)| *phase)
+    }
+
     /// Whether every operation that began is in the history: without that, an element that nobody is known to have
     /// added may be that of an operation whose record is missing.
     pub fn history_is_complete(&self) -> bool {

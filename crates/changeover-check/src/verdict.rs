@@ -1,12 +1,13 @@
 //! Puts the verdict together.
 
 use crate::budget::Measured;
+use crate::findings::Found;
 use crate::gap::Sent;
 use crate::lanes::LANES;
 use crate::latency::latency;
 use crate::stats::ms;
 use crate::timeline::{StepTimes, Timeline};
-use changeover_model::check::Severity;
+use changeover_model::check::{Check, Severity};
 use changeover_model::format::Kind;
 use changeover_model::plan::{Plan, PlanFinding};
 use changeover_model::verdict::{
@@ -41,7 +42,20 @@ pub fn outcome(findings: &[Finding], doubts: &[String]) -> VerdictOutcome {
 
 /// Most severe first, then by step (what belongs to none comes last), then by check.
 pub fn sort(findings: &mut [Finding]) {
-    findings.sort_by_key(|f| (Reverse(f.severity), f.step.unwrap_or(u32::MAX), f.check));
+    findings.sort_by_key(order);
+}
+
+/// The same, of findings with their small histories.
+pub fn sort_found(findings: &mut [Found]) {
+    findings.sort_by_key(|found| order(&found.finding));
+}
+
+fn order(finding: &Finding) -> (Reverse<Severity>, u32, Check) {
+    (
+        Reverse(finding.severity),
+        finding.step.unwrap_or(u32::MAX),
+        finding.check,
+    )
 }
 
 pub(crate) fn verdict(plan: &Plan, judged: Judged) -> Verdict {

@@ -3,7 +3,9 @@
 
 use crate::commands::probe::ProbeArgs;
 use crate::{duration, target_file};
+use changeover_check::Consistency;
 use changeover_model::Date;
+use changeover_model::history::Model;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::net::SocketAddr;
@@ -33,6 +35,8 @@ pub(crate) enum Command {
     Releases(ReleasesArgs),
     /// Find the shortest legal way from one version to another, and say why it is that.
     Route(RouteArgs),
+    /// Judge recorded histories, of a rehearsal or of any other tool.
+    Check(CheckArgs),
     /// Remove what a rehearsal left behind that was killed.
     Cleanup(CleanupArgs),
     /// Check what this machine offers, and say what is missing for what.
@@ -350,6 +354,29 @@ pub(crate) struct ReleasesArgs {
     pub(crate) format: FormatOption,
 }
 
+/// `changeover check`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CheckArgs {
+    /// The histories, or the directories of runs
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Judge only the operations of this model: register, set, counter, append or bank
+    #[arg(long, value_name = "MODEL", value_parser = model)]
+    pub(crate) model: Option<Model>,
+
+    /// What transactions must keep to: strict-serializable, serializable, snapshot-isolation or read-committed [default: strict-serializable]
+    #[arg(long, value_name = "NAME", value_parser = consistency)]
+    pub(crate) consistency: Option<Consistency>,
+
+    /// Where the small histories that show the findings are written, new or empty [default: .changeover/checks/<UTC time>-<6 hex>]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) format: FormatOption,
+}
+
 /// `changeover cleanup`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CleanupArgs {
@@ -408,6 +435,21 @@ impl FromStr for MetadataStore {
 fn whole_number(text: &str) -> Result<i64, String> {
     text.parse()
         .map_err(|_| "not a whole number of that size".to_owned())
+}
+
+fn model(text: &str) -> Result<Model, String> {
+    Model::named(text).ok_or_else(|| {
+        let names = Model::ALL.map(Model::name).join(", ");
+        format!("no such model, give one of {names}")
+    })
+}
+
+fn consistency(text: &str) -> Result<Consistency, String> {
+    let found = Consistency::ALL.into_iter().find(|c| c.name() == text);
+    found.ok_or_else(|| {
+        let names = Consistency::ALL.map(Consistency::name).join(", ");
+        format!("no such consistency, give one of {names}")
+    })
 }
 
 fn since(text: &str) -> Result<Date, String> {

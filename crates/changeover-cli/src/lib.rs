@@ -45,6 +45,7 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Plan(args) => commands::plan::run(&args),
         Command::Releases(args) => commands::releases::run(&args),
         Command::Route(args) => commands::route::run(&args),
+        Command::Check(args) => commands::check::run(&args),
         Command::Cleanup(args) => commands::cleanup::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Completions(args) => commands::completions::run(&args),

@@ -18,6 +18,8 @@ pub enum Kind {
     Verdict,
     /// `processes.jsonl`.
     Processes,
+    /// What `changeover check` prints.
+    Check,
     /// What `changeover releases` prints.
     Releases,
     /// What `changeover route` prints.
@@ -35,6 +37,7 @@ impl Kind {
             Kind::History => "history",
             Kind::Verdict => "verdict",
             Kind::Processes => "processes",
+            Kind::Check => "check",
             Kind::Releases => "releases",
             Kind::Route => "route",
             Kind::Probe => "probe",

@@ -6,6 +6,7 @@
 
 pub mod catalog;
 pub mod check;
+pub mod checked;
 pub mod date;
 pub mod event;
 pub mod format;

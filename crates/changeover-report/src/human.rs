@@ -65,7 +65,7 @@ fn budgets(verdict: &Verdict) -> Vec<&BudgetReport> {
     budgets
 }
 
-fn section<T>(out: &mut String, title: &str, items: &[T], line: impl Fn(&T) -> String) {
+pub(crate) fn section<T>(out: &mut String, title: &str, items: &[T], line: impl Fn(&T) -> String) {
     if items.is_empty() {
         return;
     }
@@ -77,7 +77,7 @@ fn section<T>(out: &mut String, title: &str, items: &[T], line: impl Fn(&T) -> S
     out.push('\n');
 }
 
-fn render_finding(finding: &Finding, look: Look) -> String {
+pub(crate) fn render_finding(finding: &Finding, look: Look) -> String {
     let severity = match finding.severity {
         Severity::Error => look.paint("error", AnsiColors::Red),
         Severity::Warning => look.paint("warning", AnsiColors::Yellow),
@@ -139,7 +139,7 @@ fn render_budget(budget: &BudgetReport, look: Look) -> String {
     )
 }
 
-fn operations(counts: &OperationCounts) -> String {
+pub(crate) fn operations(counts: &OperationCounts) -> String {
     format!(
         "Operations: {} in all: {} acknowledged, {} failed, {} unknown\n",
         count(counts.total),
@@ -149,7 +149,7 @@ fn operations(counts: &OperationCounts) -> String {
     )
 }
 
-fn colour(outcome: VerdictOutcome) -> AnsiColors {
+pub(crate) fn colour(outcome: VerdictOutcome) -> AnsiColors {
     match outcome {
         VerdictOutcome::Pass => AnsiColors::Green,
         VerdictOutcome::Fail => AnsiColors::Red,

@@ -8,7 +8,9 @@
 //! - [`strips`]: the same of a probe, a strip a lane.
 //! - [`human`]: the end: steps, findings, budgets and one sentence.
 //! - [`summary`]: that sentence alone.
+//! - [`checked`]: what became of histories that were checked on their own.
 
+pub mod checked;
 pub mod human;
 pub mod live;
 pub mod plain;

@@ -1,8 +1,9 @@
 //! What writes did: lost, repeated, out of nowhere.
 
-use super::{AddRecord, ElementState, NONE, ReadKind, ReadRecord, SetHistory};
+use super::{AddRecord, ElementState, ReadKind, ReadRecord, SetHistory};
 use crate::bits::Bits;
 use crate::findings::{Case, Cases};
+use crate::ops::NONE;
 use crate::stats::seconds;
 use crate::timeline::Timeline;
 use changeover_model::check::Check;
@@ -19,8 +20,13 @@ pub(crate) struct Uncompared {
 }
 
 impl SetHistory {
-    pub(super) fn check_effects(&self, timeline: &Timeline, cases: &mut Cases) {
-        self.check_lost(timeline, cases);
+    /// Returns the elements, by key, that are told as lost.
+    pub(super) fn check_effects(
+        &self,
+        timeline: &Timeline,
+        cases: &mut Cases,
+    ) -> BTreeSet<(u32, u32)> {
+        let lost = self.check_lost(timeline, cases);
         self.check_repeats(timeline, cases);
         self.check_origins(timeline, cases);
         for odd in &self.odd {
@@ -43,6 +49,7 @@ impl SetHistory {
                 },
             );
         }
+        lost
     }
 
     /// The full reads of each key, ascending by when they were sent.
@@ -59,7 +66,7 @@ impl SetHistory {
 
     /// An acknowledged add must be in every full read sent after its answer. A client's read that lacks it is stale,
     /// which shows in the freshness lag.
-    fn check_lost(&self, timeline: &Timeline, cases: &mut Cases) {
+    fn check_lost(&self, timeline: &Timeline, cases: &mut Cases) -> BTreeSet<(u32, u32)> {
         let full_reads = self.full_reads();
         let mut told: BTreeSet<(u32, u32)> = BTreeSet::new();
         let mut lost: Vec<(&ReadRecord, &AddRecord)> = Vec::new();
@@ -80,7 +87,7 @@ impl SetHistory {
         lost.sort_by_key(|(read, add)| (read.invoke, add.acknowledged));
         for (read, add) in lost {
             let step = timeline.step_at(read.invoke);
-            cases.add(
+            cases.add_shown(
                 Check::LostWrite,
                 step,
                 "acknowledged write missing from a later full read",
@@ -91,9 +98,11 @@ impl SetHistory {
                         "missing_from": self.read_json(read),
                     }),
                 },
+                || Some(self.small(&[read], &[add.element])),
             );
         }
-        self.check_vanished(&full_reads, &told, timeline, cases);
+        told.extend(self.check_vanished(&full_reads, &told, timeline, cases));
+        told
     }
 
     /// What a client was shown took effect, also if the add is `unknown`: it must be in every full read sent after
@@ -104,7 +113,7 @@ impl SetHistory {
         told: &BTreeSet<(u32, u32)>,
         timeline: &Timeline,
         cases: &mut Cases,
-    ) {
+    ) -> Vec<(u32, u32)> {
         let mut vanished: Vec<(&ReadRecord, u32, &ReadRecord)> = Vec::new();
         for (key, seen) in self.client_reads().into_iter().enumerate() {
             let mut due = Bits::default();
@@ -129,27 +138,32 @@ impl SetHistory {
             }
         }
         vanished.sort_by_key(|(read, element, _)| (read.invoke, read.key, *element));
-        for (read, element, witness) in vanished {
-            let state = &self.states[read.key as usize].elements[element as usize];
-            cases.add(
+        for (read, element, witness) in &vanished {
+            let state = &self.states[read.key as usize].elements[*element as usize];
+            cases.add_shown(
                 Check::LostWrite,
                 timeline.step_at(read.invoke),
                 "element that a client was shown, missing from a later full read",
                 || Case {
                     words: format!(
                         "{} was seen at {} s, then vanished",
-                        self.element_words(read.key, element),
+                        self.element_words(read.key, *element),
                         seconds(witness.returned)
                     ),
                     evidence: json!({
-                        "value": self.element_json(read.key, element),
+                        "value": self.element_json(read.key, *element),
                         "seen": self.read_json(witness),
                         "missing_from": self.read_json(read),
                         "writes": self.adds_json(state),
                     }),
                 },
+                || Some(self.small(&[*witness, *read], &[*element])),
             );
         }
+        let told = vanished
+            .iter()
+            .map(|(read, element, _)| (read.key, *element));
+        told.collect()
     }
 
     /// The clients' reads of each key, ascending by when they were answered.
@@ -200,7 +214,7 @@ impl SetHistory {
             }
             let read = &self.reads[repeat.read as usize];
             let step = timeline.step_at(read.invoke);
-            cases.add(
+            cases.add_shown(
                 Check::DuplicatedEffect,
                 step,
                 "element shown more often than it was added",
@@ -216,6 +230,7 @@ impl SetHistory {
                         "writes": self.adds_json(state),
                     }),
                 },
+                || Some(self.small_repeated(read, element, repeat.times)),
             );
         }
     }
@@ -237,14 +252,20 @@ impl SetHistory {
         found.sort_by_key(|(read, key, number, ..)| (read.invoke, *key, *number));
         for (read, key, number, check, headline) in found {
             let state = &self.states[key as usize].elements[number as usize];
-            cases.add(check, timeline.step_at(read.invoke), headline, || Case {
-                words: self.element_words(key, number),
-                evidence: json!({
-                    "value": self.element_json(key, number),
-                    "read": self.read_json(read),
-                    "writes": self.adds_json(state),
-                }),
-            });
+            cases.add_shown(
+                check,
+                timeline.step_at(read.invoke),
+                headline,
+                || Case {
+                    words: self.element_words(key, number),
+                    evidence: json!({
+                        "value": self.element_json(key, number),
+                        "read": self.read_json(read),
+                        "writes": self.adds_json(state),
+                    }),
+                },
+                || Some(self.small(&[read], &[number])),
+            );
         }
     }
 
@@ -274,7 +295,7 @@ impl SetHistory {
         ))
     }
 
-    fn adds_json(&self, state: &ElementState) -> Vec<Value> {
+    pub(super) fn adds_json(&self, state: &ElementState) -> Vec<Value> {
         self.adds_of(state)
             .take(crate::findings::LISTED)
             .map(|add| self.add_json(add))

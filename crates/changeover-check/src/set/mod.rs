@@ -6,28 +6,21 @@
 
 mod effects;
 mod freshness;
+mod linear;
 mod session;
+mod small;
 
 use crate::bits::Bits;
-use crate::findings::Cases;
+use crate::checker::BadInput;
+use crate::findings::{Cases, Found};
 use crate::intern::{FastMap, Interner};
+use crate::ops::NONE;
+use crate::scalar::{Scalar as Element, Scalars, items};
 use crate::stats::seconds;
 use crate::timeline::Timeline;
-use changeover_model::history::{Class, Connection, Op, Operation, Outcome, Source};
-use changeover_model::verdict::Finding;
+use changeover_model::history::{Class, Connection, Line, Op, Operation, Outcome, Source};
 use serde_json::{Value, json};
-
-/// No operation: the end of a chain, or an element that nobody showed.
-const NONE: u32 = u32::MAX;
-
-/// An element of a set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Element {
-    /// As our own clients add them.
-    Integer(i64),
-    /// Any other JSON value, as the number of its text.
-    Other(u32),
-}
+use std::collections::BTreeSet;
 
 /// Whose session an operation belongs to: the stable client where there is one, else the process. The rest keeps
 /// numbers apart that different parts of a harness may have given twice.
@@ -61,6 +54,7 @@ struct ReadRecord {
     invoke: u64,
     returned: u64,
     kind: ReadKind,
+    line: u32,
     shown: Bits,
 }
 
@@ -78,6 +72,7 @@ struct AddRecord {
     failed: bool,
     /// Whether a direct observer sent it: then it is neither expected in full reads nor missed in answers.
     observer: bool,
+    line: u32,
     /// The add before this one of the same element, or [`NONE`].
     previous: u32,
 }
@@ -143,7 +138,7 @@ struct OddAnswer {
 pub(crate) struct SetHistory {
     keys: Interner<String>,
     states: Vec<KeyState>,
-    texts: Interner<String>,
+    scalars: Scalars,
     sessions: Interner<Session>,
     adds: Vec<AddRecord>,
     reads: Vec<ReadRecord>,
@@ -155,102 +150,101 @@ pub(crate) struct SetHistory {
 impl SetHistory {
     /// Takes an operation, if it is one of the model.
     pub(crate) fn operation(&mut self, operation: &Operation) {
-        if operation.model.as_deref().is_some_and(|m| m != "set") {
+        if operation.model.as_deref().is_some_and(|m| m != "set") || operation.key.is_none() {
             return;
         }
-        let Some(key) = &operation.key else {
-            return;
+        let (value, result) = (operation.value.to_string(), operation.result.to_string());
+        // A key is all that could be missing.
+        let _ = self.take(&Line::of(operation, &value, &result), 0);
+    }
+
+    /// Takes an operation of the model.
+    pub(crate) fn take(&mut self, line: &Line<'_>, number: u64) -> Result<(), BadInput> {
+        let Some(key) = &line.key else {
+            return Err(BadInput::NoKey);
         };
-        match (operation.op, operation.outcome) {
+        match (line.op, line.outcome) {
             (Op::Add, _) => {
                 let key = self.key(key);
-                self.add(key, operation);
+                self.add(key, line, number);
             }
             (Op::Read, Outcome::Ok) => {
                 let key = self.key(key);
-                self.read(key, operation);
+                self.read(key, line, number);
             }
             _ => {}
         }
+        Ok(())
     }
 
-    fn add(&mut self, key: u32, operation: &Operation) {
-        let element = self.element(&operation.value);
-        let session = self.session(operation);
+    fn add(&mut self, key: u32, line: &Line<'_>, number: u64) {
+        let element = self.scalars.of(line.value);
+        let session = self.session(line);
         let state = &mut self.states[key as usize];
         let guess = state.elements.len() as u32;
-        let number = state.number(element, guess);
+        let element = state.number(element, guess);
         let record = AddRecord {
             key,
-            element: number,
+            element,
             session,
-            process: operation.process,
-            invoke: operation.invoke,
-            acknowledged: match operation.outcome {
-                Outcome::Ok => operation.returned.or(operation.ended),
-                Outcome::Fail | Outcome::Unknown => None,
-            },
-            failed: operation.outcome == Outcome::Fail,
-            observer: operation.source == Some(Source::Observer),
-            previous: state.elements[number as usize].last_add,
+            process: line.process,
+            invoke: line.invoke,
+            acknowledged: line.acknowledged(),
+            failed: line.outcome == Outcome::Fail,
+            observer: line.source == Some(Source::Observer),
+            line: u32::try_from(number).unwrap_or(u32::MAX),
+            previous: state.elements[element as usize].last_add,
         };
-        state.elements[number as usize].last_add = self.adds.len() as u32;
+        state.elements[element as usize].last_add = self.adds.len() as u32;
         self.adds.push(record);
     }
 
-    fn read(&mut self, key: u32, operation: &Operation) {
-        let session = self.session(operation);
-        let returned = operation
-            .returned
-            .or(operation.ended)
-            .unwrap_or(operation.invoke);
-        let none = Vec::new();
-        let answer = match &operation.result {
-            Value::Null => &none,
-            Value::Array(answer) => answer,
-            _ => {
-                self.odd.push(OddAnswer {
-                    key,
-                    session,
-                    process: operation.process,
-                    invoke: operation.invoke,
-                    returned,
-                });
-                return;
-            }
-        };
+    fn read(&mut self, key: u32, line: &Line<'_>, number: u64) {
+        let session = self.session(line);
+        let returned = line.acknowledged().unwrap_or(line.invoke);
         let read = self.reads.len() as u32;
         let mut shown = Bits::default();
         let mut again: Vec<u32> = Vec::new();
         let mut guess = 0;
-        for value in answer {
-            let element = self.element(value);
-            let state = &mut self.states[key as usize];
+        let state = &mut self.states[key as usize];
+        let reads = &self.reads;
+        let list = items(&mut self.scalars, line.result, |element| {
             let number = state.number(element, guess);
             guess = number + 1;
             if !shown.insert(number) {
                 again.push(number);
-                continue;
+                return;
             }
             let first = &mut state.elements[number as usize].first_shown;
             // `NONE` is no index, so `get` covers both cases.
-            let earlier = self.reads.get(*first as usize).map(|r| r.returned);
+            let earlier = reads.get(*first as usize).map(|r| r.returned);
             if earlier.is_none_or(|earlier| returned < earlier) {
                 *first = read;
             }
+        });
+        if list.is_none() {
+            self.odd.push(OddAnswer {
+                key,
+                session,
+                process: line.process,
+                invoke: line.invoke,
+                returned,
+            });
+            return;
         }
         self.note_repeats(key, read, &mut again);
         self.reads.push(ReadRecord {
             key,
             session,
-            process: operation.process,
-            invoke: operation.invoke,
+            process: line.process,
+            invoke: line.invoke,
             returned,
-            kind: match operation.source {
+            kind: match line.source {
                 Some(Source::Observer) => ReadKind::Observer,
                 Some(Source::FullRead) => ReadKind::Full,
                 Some(Source::Lane | Source::Workload) | None => ReadKind::Client,
             },
+            line: u32::try_from(number).unwrap_or(u32::MAX),
             shown,
         });
     }
@@ -280,33 +274,50 @@ impl SetHistory {
         key
     }
 
-    fn element(&mut self, value: &Value) -> Element {
-        match value.as_i64() {
-            Some(n) => Element::Integer(n),
-            None => Element::Other(self.texts.number(value.to_string())),
-        }
-    }
-
-    fn session(&mut self, operation: &Operation) -> u32 {
+    fn session(&mut self, line: &Line<'_>) -> u32 {
         self.sessions.number(Session {
-            source: operation.source,
-            class: operation.class,
-            connection: operation.connection,
-            generation: operation.generation,
-            client: operation.client,
-            process: match operation.client {
+            source: line.source,
+            class: line.class,
+            connection: line.connection,
+            generation: line.generation,
+            client: line.client,
+            process: match line.client {
                 Some(_) => None,
-                None => Some(operation.process),
+                None => Some(line.process),
             },
         })
     }
 
-    /// All findings of the model.
-    pub(crate) fn judge(&self, timeline: &Timeline) -> Vec<Finding> {
+    /// How many operations there are.
+    pub(crate) fn len(&self) -> usize {
+        self.adds.len() + self.reads.len() + self.odd.len()
+    }
+
+    /// What the events of a run make wrong.
+    #[cfg(test)]
+    pub(crate) fn judge(&self, timeline: &Timeline) -> Vec<changeover_model::verdict::Finding> {
         let mut cases = Cases::default();
         self.check_effects(timeline, &mut cases);
         self.check_sessions(timeline, &mut cases);
         cases.into_findings()
+    }
+
+    /// All findings of the model: what happened to single writes and single clients, and whether one order explains
+    /// all answers.
+    pub(crate) fn judge_all(&self, timeline: &Timeline) -> Vec<Found> {
+        let mut cases = Cases::default();
+        let lost = self.check_effects(timeline, &mut cases);
+        let told = self.check_sessions(timeline, &mut cases);
+        self.check_order(&lost, &told, true, timeline, &mut cases);
+        cases.into_found()
+    }
+
+    /// What no further operation can explain.
+    pub(crate) fn judge_certain(&self, timeline: &Timeline) -> Vec<Found> {
+        let mut cases = Cases::default();
+        let told = self.check_sessions(timeline, &mut cases);
+        self.check_order(&BTreeSet::new(), &told, false, timeline, &mut cases);
+        cases.into_found()
     }
 
     fn adds_of(&self, state: &ElementState) -> impl Iterator<Item = &AddRecord> {
@@ -323,13 +334,8 @@ impl SetHistory {
     }
 
     fn element_json(&self, key: u32, element: u32) -> Value {
-        match self.states[key as usize].elements[element as usize].element {
-            Element::Integer(n) => json!(n),
-            Element::Other(text) => {
-                let text = self.texts.value(text);
-                serde_json::from_str(text).unwrap_or_else(|_| json!(text))
-            }
-        }
+        let state = &self.states[key as usize].elements[element as usize];
+        self.scalars.json(state.element)
     }
 
     fn add_json(&self, add: &AddRecord) -> Value {

@@ -8,7 +8,7 @@ use crate::stats::seconds;
 use crate::timeline::Timeline;
 use changeover_model::check::Check;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The adds to a key, as far as prefixes care. An element added more than once is left out: which of its adds an
 /// answer shows cannot be told. So are the observers' own.
@@ -29,13 +29,20 @@ impl Added {
 }
 
 impl SetHistory {
-    pub(super) fn check_sessions(&self, timeline: &Timeline, cases: &mut Cases) {
-        self.check_monotonic(timeline, cases);
+    /// Returns the reads, by number, with the elements that they are told to lack.
+    pub(super) fn check_sessions(
+        &self,
+        timeline: &Timeline,
+        cases: &mut Cases,
+    ) -> BTreeSet<(u32, u32)> {
+        let told = self.check_monotonic(timeline, cases);
         self.check_prefixes(timeline, cases);
+        told
     }
 
     /// What a client saw of a key, it sees in every read of that key that it sends later.
-    fn check_monotonic(&self, timeline: &Timeline, cases: &mut Cases) {
+    fn check_monotonic(&self, timeline: &Timeline, cases: &mut Cases) -> BTreeSet<(u32, u32)> {
+        let mut told = BTreeSet::new();
         let mut order: Vec<u32> = (0..self.reads.len() as u32).collect();
         order.sort_unstable_by_key(|&r| {
             let read = &self.reads[r as usize];
@@ -52,7 +59,7 @@ impl SetHistory {
             ended.sort_by_key(|r| r.returned);
             let mut ended = ended.into_iter().peekable();
             let mut seen = Bits::default();
-            for read in &sent {
+            for (place, read) in sent.iter().enumerate() {
                 while let Some(earlier) = ended.next_if(|e| e.returned < read.invoke) {
                     seen.union(&earlier.shown);
                 }
@@ -64,6 +71,7 @@ impl SetHistory {
                         .rev()
                         .find(|r| r.returned < read.invoke && r.shown.contains(element));
                     if let Some(witness) = witness {
+                        told.insert((group[place], element));
                         found.push((read, element, witness));
                     }
                 }
@@ -71,7 +79,7 @@ impl SetHistory {
         }
         found.sort_by_key(|(read, element, _)| (read.invoke, read.session, read.key, *element));
         for (read, element, witness) in found {
-            cases.add(
+            cases.add_shown(
                 Check::NonMonotonicRead,
                 timeline.step_at(read.invoke),
                 "element seen by a client and missing from its later read",
@@ -83,8 +91,10 @@ impl SetHistory {
                         "missing": self.read_json(read),
                     }),
                 },
+                || Some(self.small(&[witness, read], &[element])),
             );
         }
+        told
     }
 
     /// An observer may lag, but what it shows is a state that once was: with an add it shows every add of that key,

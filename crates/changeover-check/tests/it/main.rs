@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod gaps;
+mod models;
 mod run;
 mod set;
 #[path = "../../src/testing.rs"]

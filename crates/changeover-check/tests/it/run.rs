@@ -672,7 +672,7 @@ fn what_planning_found_is_in_the_verdict() {
 }
 
 #[test]
-fn stale_reads_show_in_the_freshness_lag_only() {
+fn stale_reads_are_found_and_show_in_the_freshness_lag() {
     let run = clean().with(|run| {
         let stale = run
             .operations
@@ -686,12 +686,10 @@ fn stale_reads_show_in_the_freshness_lag_only() {
         }
     });
     let verdict = run.verdict();
-    assert_eq!(
-        verdict.outcome,
-        VerdictOutcome::Pass,
-        "{:?}",
-        verdict.reasons
-    );
+    assert_eq!(verdict.outcome, VerdictOutcome::Fail);
+    assert_eq!(verdict.findings.len(), 1, "{:?}", verdict.findings);
+    assert_eq!(verdict.findings[0].check, Check::StaleRead);
+    assert_eq!(verdict.findings[0].evidence["count"], 3);
     assert_eq!(verdict.steps[0].freshness.max_ms, Some(24.0));
     assert_eq!(verdict.steps[1].freshness.max_ms, Some(0.0));
 }

@@ -1,6 +1,7 @@
 //! The commands, a module each.
 
 pub(crate) mod bugs;
+pub(crate) mod check;
 pub(crate) mod cleanup;
 pub(crate) mod completions;
 pub(crate) mod doctor;

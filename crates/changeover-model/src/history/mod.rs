@@ -3,10 +3,21 @@
 //! One JSON object a line; the first is a [`Header`]. Other tools may write this format, so reading ignores unknown
 //! keys. Times are nanoseconds since the run's zero on one clock.
 
+mod line;
+mod model;
+mod scan;
+
+pub use line::Line;
+pub use model::Model;
+
 use crate::format::{FormatError, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
+
+/// The model of a history whose operations each name their own.
+pub const MIXED: &str = "mixed";
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +26,12 @@ pub struct Header {
     pub format: String,
     /// The model of the operations, or `mixed` when every operation names its own.
     pub model: String,
+    /// What is in the accounts of a `bank` at the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounts: Option<BTreeMap<String, i64>>,
+    /// Whether an account of a `bank` may be overdrawn; it may unless this is `false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub negative_balances: Option<bool>,
 }
 
 impl Header {
@@ -23,6 +40,8 @@ impl Header {
         Header {
             format: Kind::History.mark(),
             model: model.to_owned(),
+            accounts: None,
+            negative_balances: None,
         }
     }
 }
@@ -59,6 +78,22 @@ pub enum Op {
     Connect,
     /// A query or a request of the user's own, or one that reads nothing; belongs to no model.
     Query,
+}
+
+impl Op {
+    /// The stable word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Op::Add => "add",
+            Op::Read => "read",
+            Op::Write => "write",
+            Op::Cas => "cas",
+            Op::Txn => "txn",
+            Op::Transfer => "transfer",
+            Op::Connect => "connect",
+            Op::Query => "query",
+        }
+    }
 }
 
 /// The class of a lane's operations.
@@ -345,16 +380,45 @@ pub enum HistoryError {
         /// When it is said to have returned.
         returned: u64,
     },
+    /// A time beyond what a signed 64-bit number holds.
+    TooLate {
+        /// Which time.
+        field: &'static str,
+        /// The time.
+        at: u64,
+    },
+    /// An acknowledged operation that never returned.
+    NoReturn,
 }
 
 impl fmt::Display for HistoryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HistoryError::Json(error) => write!(f, "{error}"),
+            HistoryError::Json(error) if error.is_eof() => {
+                write!(f, "the line ends too early: it is truncated")
+            }
+            HistoryError::Json(error) => {
+                // A line is one line: its number is said by whoever knows it.
+                let text = error.to_string();
+                let end = text.rfind(" at line ").unwrap_or(text.len());
+                match error.column() {
+                    0 => write!(f, "{}", &text[..end]),
+                    column => write!(f, "column {column}: {}", &text[..end]),
+                }
+            }
             HistoryError::Format(error) => write!(f, "{error}"),
             HistoryError::ReturnBeforeInvoke { invoke, returned } => {
                 write!(f, "\"return\" {returned} is before \"invoke\" {invoke}")
             }
+            HistoryError::TooLate { field, at } => write!(
+                f,
+                "\"{field}\" {at} is beyond {}: give times in nanoseconds since the run began",
+                i64::MAX
+            ),
+            HistoryError::NoReturn => write!(
+                f,
+                "\"return\" is missing: an operation that is \"ok\" has one, and one without an answer is \"unknown\""
+            ),
         }
     }
 }
@@ -384,15 +448,8 @@ impl Operation {
     /// When it is no operation, or one that returned before it was sent.
     pub fn parse(line: &str) -> Result<Self, HistoryError> {
         let operation: Operation = serde_json::from_str(line).map_err(HistoryError::Json)?;
-        match operation.returned {
-            Some(returned) if returned < operation.invoke => {
-                Err(HistoryError::ReturnBeforeInvoke {
-                    invoke: operation.invoke,
-                    returned,
-                })
-            }
-            _ => Ok(operation),
-        }
+        line::check_times(operation.invoke, operation.returned, operation.ended)?;
+        Ok(operation)
     }
 }
 
@@ -454,10 +511,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn says_what_is_wrong_with_a_line() {
+        for (text, problem) in [
+            (
+                r#"{"process":3,"op":"read""#,
+                "the line ends too early: it is truncated",
+            ),
+            (
+                r#"{"process":3,"op":"read","invoke":9223372036854775808,"outcome":"unknown"}"#,
+                "\"invoke\" 9223372036854775808 is beyond 9223372036854775807: give times in nanoseconds since the run began",
+            ),
+            (
+                r#"{"process":3,"op":"read","invoke":1,"outcome":"ok"}"#,
+                "\"return\" is missing: an operation that is \"ok\" has one, and one without an answer is \"unknown\"",
+            ),
+            (
+                r#"{"process":3,"op":"read","invoke":-1,"outcome":"ok"}"#,
+                "column 36: invalid value: integer `-1`, expected u64",
+            ),
+        ] {
+            assert_eq!(Line::parse(text).unwrap_err().to_string(), problem);
+        }
+    }
+
     proptest! {
         #[test]
         fn reading_never_panics(line in any::<String>()) {
             let _ = Operation::parse(&line);
+            let _ = Line::parse(&line);
             let _ = Header::parse(&line);
         }
     }

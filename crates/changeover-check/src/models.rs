@@ -1,0 +1,99 @@
+//! The operations of a history, sorted by model.
+
+use crate::checker::{BadInput, Budget, Consistency, Doubts, ModelReport};
+use crate::counter::CounterHistory;
+use crate::findings::{Cases, Found};
+use crate::register::RegisterHistory;
+use crate::set::SetHistory;
+use crate::timeline::Timeline;
+use changeover_model::check::Severity;
+use changeover_model::history::{Header, Line, Model};
+use changeover_model::verdict::VerdictOutcome;
+
+/// All models' operations.
+#[derive(Debug, Default)]
+pub(crate) struct Models {
+    register: RegisterHistory,
+    pub(crate) set: SetHistory,
+    counter: CounterHistory,
+}
+
+/// What came out of judging them.
+pub(crate) struct JudgedModels {
+    pub(crate) models: Vec<ModelReport>,
+    pub(crate) findings: Vec<Found>,
+}
+
+impl Models {
+    pub(crate) fn new(_header: &Header, _consistency: Consistency) -> Self {
+        Models::default()
+    }
+
+    /// Takes an operation of a model.
+    pub(crate) fn take(
+        &mut self,
+        model: Model,
+        line: &Line<'_>,
+        number: u64,
+    ) -> Result<(), BadInput> {
+        match model {
+            Model::Register => self.register.take(line, number),
+            Model::Set => self.set.take(line, number),
+            Model::Counter => self.counter.take(line, number),
+            Model::Append | Model::Bank => Err(BadInput::UnknownModel(model.name().to_owned())),
+        }
+    }
+
+    /// Judges each model that has operations.
+    pub(crate) fn judge(&self, timeline: &Timeline) -> JudgedModels {
+        let complete = timeline.history_is_complete();
+        let mut budget = Budget::default();
+        let mut judged = JudgedModels {
+            models: Vec::new(),
+            findings: Vec::new(),
+        };
+        if self.register.len() > 0 {
+            let mut cases = Cases::default();
+            let doubts = self
+                .register
+                .judge(timeline, complete, &mut budget, &mut cases);
+            judged.add(Model::Register, cases.into_found(), &doubts);
+        }
+        if self.set.len() > 0 {
+            let found = self.set.judge_all(timeline);
+            judged.add(Model::Set, found, &Doubts::default());
+        }
+        if self.counter.len() > 0 {
+            let mut cases = Cases::default();
+            let doubts = self
+                .counter
+                .judge(timeline, complete, &mut budget, &mut cases);
+            judged.add(Model::Counter, cases.into_found(), &doubts);
+        }
+        judged
+    }
+}
+
+impl JudgedModels {
+    fn add(&mut self, model: Model, found: Vec<Found>, doubts: &Doubts) {
+        let errors = found
+            .iter()
+            .filter(|f| f.finding.severity == Severity::Error)
+            .count();
+        let (outcome, reason) = match (errors, doubts.reason()) {
+            (0, None) => (VerdictOutcome::Pass, None),
+            (0, reason) => (VerdictOutcome::Inconclusive, reason),
+            (n, None) => (VerdictOutcome::Fail, Some(format!("{n} finding(s)"))),
+            (n, Some(doubts)) => (
+                VerdictOutcome::Fail,
+                Some(format!("{n} finding(s); {doubts}")),
+            ),
+        };
+        self.models.push(ModelReport {
+            model,
+            outcome,
+            reason,
+        });
+        self.findings.extend(found);
+    }
+}
