@@ -11,6 +11,8 @@
 //! `counter`, `append` and `bank` whether the answers were right (`search` where only trying helps), `protocol` whether the hand-over kept to its rules, [`budget`] whether it was good enough,
 //! [`quality`] whether the measurement can be trusted, and [`verdict`] the outcome.
 
+mod append;
+mod bank;
 mod bits;
 pub mod budget;
 mod clients;

@@ -1,5 +1,7 @@
 //! The operations of a history, sorted by model.
 
+use crate::append::AppendHistory;
+use crate::bank::BankHistory;
 use crate::checker::{BadInput, Budget, Consistency, Doubts, ModelReport};
 use crate::counter::CounterHistory;
 use crate::findings::{Cases, Found};
@@ -11,11 +13,13 @@ use changeover_model::history::{Header, Line, Model};
 use changeover_model::verdict::VerdictOutcome;
 
 /// All models' operations.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Models {
     register: RegisterHistory,
     pub(crate) set: SetHistory,
     counter: CounterHistory,
+    append: AppendHistory,
+    bank: BankHistory,
 }
 
 /// What came out of judging them.
@@ -25,8 +29,15 @@ pub(crate) struct JudgedModels {
 }
 
 impl Models {
-    pub(crate) fn new(_header: &Header, _consistency: Consistency) -> Self {
-        Models::default()
+    /// The models of a history with this first line.
+    pub(crate) fn new(header: &Header, consistency: Consistency) -> Self {
+        Models {
+            register: RegisterHistory::default(),
+            set: SetHistory::default(),
+            counter: CounterHistory::default(),
+            append: AppendHistory::new(consistency),
+            bank: BankHistory::new(header),
+        }
     }
 
     /// Takes an operation of a model.
@@ -40,7 +51,8 @@ impl Models {
             Model::Register => self.register.take(line, number),
             Model::Set => self.set.take(line, number),
             Model::Counter => self.counter.take(line, number),
-            Model::Append | Model::Bank => Err(BadInput::UnknownModel(model.name().to_owned())),
+            Model::Append => self.append.take(line, number),
+            Model::Bank => self.bank.take(line, number),
         }
     }
 
@@ -69,6 +81,16 @@ impl Models {
                 .counter
                 .judge(timeline, complete, &mut budget, &mut cases);
             judged.add(Model::Counter, cases.into_found(), &doubts);
+        }
+        if self.append.len() > 0 {
+            let mut cases = Cases::default();
+            let doubts = self.append.judge(timeline, complete, &mut cases);
+            judged.add(Model::Append, cases.into_found(), &doubts);
+        }
+        if self.bank.len() > 0 {
+            let mut cases = Cases::default();
+            let doubts = self.bank.judge(timeline, &mut cases);
+            judged.add(Model::Bank, cases.into_found(), &doubts);
         }
         judged
     }

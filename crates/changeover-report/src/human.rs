@@ -102,6 +102,11 @@ fn evidence(evidence: &Value) -> Vec<String> {
     let mut rest = evidence.clone();
     let mut lines = Vec::new();
     if let Some(object) = rest.as_object_mut()
+        && let Some(Value::String(file)) = object.remove("history")
+    {
+        lines.push(format!("the history that shows it: {}", harmless(&file)));
+    }
+    if let Some(object) = rest.as_object_mut()
         && let Some(Value::Array(log)) = object.remove("log")
     {
         lines.extend(log.iter().map(|line| match line {

@@ -183,6 +183,8 @@ impl RegisterHistory {
         }
         ops.extend(by_same);
         ops.retain(|op| *op != NONE);
+        let keep = [read, witness];
+        let ops = self.needed(ops, &keep, old, new);
         let (write, gone) = (
             self.states[new as usize].write,
             self.states[old as usize].write,
@@ -233,6 +235,40 @@ impl RegisterHistory {
             )
         };
         self.tell(check, headline, read, &ops, words, timeline, cases);
+    }
+
+    /// Leaves out the reads that two values contradict each other without.
+    fn needed(&self, ops: Vec<u32>, keep: &[u32], old: u32, new: u32) -> Vec<u32> {
+        let conflict = |ops: &[u32]| {
+            let of = |value: u32| {
+                ops.iter()
+                    .filter(move |op| self.values[**op as usize] == value)
+            };
+            let first = |value: u32| match self.states[value as usize].place.scalar {
+                NULL => i64::MIN,
+                _ => of(value).map(|op| self.ops.end(*op)).min().unwrap_or(NEVER),
+            };
+            let last = |value: u32| {
+                let sent = of(value).map(|op| self.ops.invoke(*op));
+                sent.max().unwrap_or(i64::MIN)
+            };
+            first(old) < last(new) && first(new) < last(old)
+        };
+        let mut ops = ops;
+        ops.sort_unstable();
+        ops.dedup();
+        let reads: Vec<u32> = ops
+            .iter()
+            .copied()
+            .filter(|op| self.kinds[*op as usize] == Kind::Read && !keep.contains(op))
+            .collect();
+        for read in reads {
+            let rest: Vec<u32> = ops.iter().copied().filter(|op| *op != read).collect();
+            if conflict(&rest) {
+                ops = rest;
+            }
+        }
+        ops
     }
 
     /// Adds a case: the operation that it is about, and those that show it.

@@ -1,10 +1,12 @@
 //! Whole histories against oracles: a brute force over all orders of tiny histories says what is right, and the checkers
 //! must say the same.
 
+mod banks;
 mod counters;
 mod oracle;
 mod registers;
 mod sets;
+mod transactions;
 
 use changeover_check::timeline::Timeline;
 use changeover_check::{Checker, Options, Report};
