@@ -28,6 +28,15 @@ pub struct Found {
     pub history: Option<SubHistory>,
 }
 
+impl From<Finding> for Found {
+    fn from(finding: Finding) -> Self {
+        Found {
+            finding,
+            history: None,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Group {
     count: u64,
@@ -72,11 +81,6 @@ impl Cases {
         {
             group.history = history();
         }
-    }
-
-    /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.groups.is_empty()
     }
 
     /// One finding of severity error for each group.

@@ -3,18 +3,23 @@
 use crate::budget::{self, Measured};
 use crate::clients::ClientHistory;
 use crate::cliff;
+use crate::checker::{BadInput, Consistency};
+use crate::evidence;
+use crate::findings::Found;
 use crate::gap::{self, Sent, StepGaps, StepSpan};
 use crate::lanes::{LANES, LaneId, Lanes};
+use crate::models::Models;
 use crate::protocol::{self, ObservedWrite};
 use crate::quality::{self, WorkloadCounts};
-use crate::set::SetHistory;
+use crate::rolling::model_of;
 use crate::stats::from_ms;
+use crate::subhistory::SubHistory;
 use crate::timeline::{Timeline, Window};
 use crate::verdict::{self, Judged};
 use changeover_model::event::Event;
-use changeover_model::history::{Op, Operation, Outcome, Source};
+use changeover_model::history::{Header, Line, Model, Op, Operation, Outcome, Source};
 use changeover_model::plan::Plan;
-use changeover_model::verdict::{Finding, OperationCounts, Verdict};
+use changeover_model::verdict::{Finding, OperationCounts, Verdict, VerdictOutcome};
 
 /// Judges a run.
 ///
@@ -28,7 +33,10 @@ pub struct Judge {
     events: Vec<Event>,
     lanes: Lanes,
     clients: ClientHistory,
-    set: SetHistory,
+    models: Models,
+    /// Operations that do not fit their model, and the first reason.
+    misfits: (u64, Option<BadInput>),
+    operations: u64,
     observed_writes: Vec<ObservedWrite>,
     counts: OperationCounts,
     workload: WorkloadCounts,
@@ -44,7 +52,9 @@ impl Judge {
             events: Vec::new(),
             lanes: Lanes::default(),
             clients: ClientHistory::default(),
-            set: SetHistory::default(),
+            models: Models::new(&Header::new(Model::Set.name()), Consistency::default()),
+            misfits: (0, None),
+            operations: 0,
             observed_writes: Vec::new(),
             counts: OperationCounts {
                 acknowledged_writes: Some(0),
@@ -59,13 +69,44 @@ impl Judge {
         self.events.push(event.clone());
     }
 
+    /// Takes the first line of the history; without it, the history is one of sets.
+    pub fn header(&mut self, header: &Header) {
+        self.models = Models::new(header, Consistency::default());
+    }
+
     /// Takes an operation.
     pub fn operation(&mut self, operation: &Operation) {
+        self.operations += 1;
         self.count(operation);
         self.lanes.operation(operation);
         self.clients.operation(operation);
-        self.set.operation(operation);
+        self.judged(operation);
         self.observed_write(operation);
+    }
+
+    /// Hands an operation to its model. What went past the front door is judged as a set's prefixes only.
+    fn judged(&mut self, operation: &Operation) {
+        let Some(model) = model_of(operation) else {
+            if operation.op != Op::Connect {
+                self.models.set.operation(operation);
+            }
+            return;
+        };
+        let (value, result) = (operation.value.to_string(), operation.result.to_string());
+        let line = Line::of(operation, &value, &result);
+        // As its place in the history: after the first line.
+        let number = self.operations + 1;
+        let taken = match model.operations().contains(&operation.op) {
+            true => self.models.take(model, &line, number),
+            false => Err(BadInput::Misplaced {
+                op: operation.op,
+                model,
+            }),
+        };
+        if let Err(misfit) = taken {
+            self.misfits.0 += 1;
+            self.misfits.1.get_or_insert(misfit);
+        }
     }
 
     fn count(&mut self, operation: &Operation) {
@@ -114,7 +155,13 @@ impl Judge {
     }
 
     /// The verdict.
-    pub fn finish(mut self) -> Verdict {
+    pub fn finish(self) -> Verdict {
+        self.finish_with_histories("").0
+    }
+
+    /// The verdict, and the small histories that show its findings: `evidence` names the n-th as
+    /// [`history_name`](crate::history_name) behind `directory`.
+    pub fn finish_with_histories(mut self, directory: &str) -> (Verdict, Vec<SubHistory>) {
         // As written, should they have come in another order.
         self.events.sort_by_key(|event| event.seq);
         let timeline = Timeline::new(&self.events);
@@ -134,8 +181,18 @@ impl Judge {
         let clients = std::mem::take(&mut self.clients);
         findings.extend(clients.judge(&self.plan, &self.events, &timeline, &lanes));
         findings.extend(cliff::judge(&timeline, &lanes, self.interval()));
-        findings.extend(self.set.judge_all(&timeline).into_iter().map(|f| f.finding));
+        let judged = self.models.judge(&timeline);
         let mut doubts = self.doubts(&lanes, &timeline);
+        for model in judged.models {
+            if model.outcome == VerdictOutcome::Inconclusive {
+                doubts.extend(model.reason);
+            }
+        }
+        if let (misfits, Some(first)) = &self.misfits {
+            doubts.push(format!(
+                "{misfits} operation(s) do not fit their model: {first}"
+            ));
+        }
         let dead: Vec<usize> = (0..LANES.len())
             .filter(|&lane| !lanes[lane].is_empty())
             .filter(|&lane| lanes[lane].iter().all(|s| s.completed.is_none()))
@@ -158,9 +215,19 @@ impl Judge {
         let budgets = budget::judge(&self.plan.budgets, &measured, &endless);
         findings.extend(budgets.findings);
         doubts.extend(budgets.doubts);
-        let freshness = self.set.freshness(&timeline);
+        let freshness = self.models.set.freshness(&timeline);
         let steps = verdict::steps(&self.plan, &timeline, &lanes, &measured, &freshness);
-        verdict::verdict(
+        let mut found: Vec<Found> = findings.into_iter().map(Found::from).collect();
+        found.extend(judged.findings);
+        verdict::sort_found(&mut found);
+        evidence::name_histories(&mut found, directory);
+        let mut histories = Vec::new();
+        let mut findings = Vec::new();
+        for found in found {
+            findings.push(found.finding);
+            histories.extend(found.history);
+        }
+        let verdict = verdict::verdict(
             &self.plan,
             Judged {
                 run: self.run,
@@ -171,7 +238,8 @@ impl Judge {
                 budgets: budgets.reports,
                 operations: self.counts,
             },
-        )
+        );
+        (verdict, histories)
     }
 
     fn interval(&self) -> u64 {
@@ -243,7 +311,7 @@ impl Judge {
         }
         doubts.extend(quality::doubts_of_full_reads(timeline));
         if timeline.load_ended.is_some()
-            && let Some(uncompared) = self.set.uncompared()
+            && let Some(uncompared) = self.models.set.uncompared()
         {
             doubts.push(format!(
                 "{} acknowledged write(s) to {} key(s) were never compared with a full read",

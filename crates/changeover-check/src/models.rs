@@ -56,6 +56,31 @@ impl Models {
         }
     }
 
+    /// How many operations there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.register.len()
+            + self.set.len()
+            + self.counter.len()
+            + self.append.len()
+            + self.bank.len()
+    }
+
+    /// What no further operation can explain.
+    pub(crate) fn judge_certain(&self, timeline: &Timeline) -> Vec<Found> {
+        let mut budget = Budget::default();
+        let mut cases = Cases::default();
+        // Without a doubt about what is not there yet, and without a search.
+        let _ = self
+            .register
+            .judge(timeline, false, &mut budget, &mut cases);
+        let _ = self.append.judge(timeline, false, &mut cases);
+        let _ = self.bank.judge(timeline, &mut cases);
+        let mut found = self.set.judge_certain(timeline);
+        found.extend(cases.into_found());
+        found
+    }
+
     /// Judges each model that has operations.
     pub(crate) fn judge(&self, timeline: &Timeline) -> JudgedModels {
         let complete = timeline.history_is_complete();

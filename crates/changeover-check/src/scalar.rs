@@ -101,21 +101,35 @@ pub(crate) fn items(scalars: &mut Scalars, json: &str, mut each: impl FnMut(Scal
         return Some(());
     }
     let inner = json.strip_prefix('[')?.strip_suffix(']')?;
-    let plain = |byte: u8| byte.is_ascii_digit() || matches!(byte, b',' | b'-' | b' ');
-    if inner.bytes().all(plain) {
-        if inner.bytes().all(|byte| byte == b' ') {
-            return Some(());
+    // Mostly plain integers without spaces. Read in one go, as far as it gets.
+    let bytes = inner.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let negative = bytes[at] == b'-';
+        let start = at + usize::from(negative);
+        at = start;
+        let mut number = 0_i64;
+        while let Some(digit) = bytes.get(at).filter(|byte| byte.is_ascii_digit()) {
+            number = number
+                .wrapping_mul(10)
+                .wrapping_add(i64::from(digit - b'0'));
+            at += 1;
         }
-        for item in inner.split(',') {
-            let number = integer(item.trim_matches(' '));
-            each(match number {
-                Some(number) => Scalar::Integer(number),
-                None => scalars.of(item.trim_matches(' ')),
-            });
+        if !(1..19).contains(&(at - start)) || bytes.get(at).is_some_and(|byte| *byte != b',') {
+            // The rest of the list, from this item on.
+            let item = start - usize::from(negative);
+            return others(scalars, &inner[item..], each);
         }
-        return Some(());
+        each(Scalar::Integer(if negative { -number } else { number }));
+        at += 1;
     }
-    let list: Vec<Value> = serde_json::from_str(json).ok()?;
+    Some(())
+}
+
+/// The items of a list without its brackets, whatever they are.
+fn others(scalars: &mut Scalars, inner: &str, mut each: impl FnMut(Scalar)) -> Option<()> {
+    let json = format!("[{inner}]");
+    let list: Vec<Value> = serde_json::from_str(&json).ok()?;
     for value in &list {
         each(scalars.of_value(value));
     }
@@ -150,7 +164,13 @@ mod tests {
         };
         let numbers = |list: &[i64]| Some(list.iter().map(|n| Scalar::Integer(*n)).collect());
         assert_eq!(read("[1, -2,3]"), numbers(&[1, -2, 3]));
+        assert_eq!(read("[]"), numbers(&[]));
         assert_eq!(read("[ ]"), numbers(&[]));
+        assert_eq!(read("[7,\"a\",-0]").map(|list| list.len()), Some(3));
+        assert_eq!(
+            read("[1000000000000000000]"),
+            numbers(&[1_000_000_000_000_000_000])
+        );
         assert_eq!(read("null"), numbers(&[]));
         assert_eq!(read(r#"["a",1]"#).map(|list| list.len()), Some(2));
         assert_eq!(read("7"), None);

@@ -11,6 +11,7 @@ pub mod exit;
 mod knowledge;
 mod output;
 mod planning;
+mod rolling;
 mod run;
 mod signals;
 mod store;

@@ -1,6 +1,7 @@
 //! Shows a run while it goes on, from a thread of its own: a slow terminal must not slow the run.
 
 use changeover_model::event::{Event, EventKind};
+use changeover_model::verdict::Finding;
 use changeover_rehearse::clock::Clock;
 use changeover_rehearse::probe::board::{Board, CELL, LaneView};
 use changeover_rehearse::tally;
@@ -38,16 +39,41 @@ impl View {
     }
 }
 
+/// Where findings go while the run goes on.
+#[derive(Debug, Clone)]
+pub(crate) enum Findings {
+    /// Nowhere: the verdict has them.
+    Nowhere,
+    /// To standard output, a line each.
+    Lines,
+    /// Above the picture.
+    Picture(Sender<String>),
+}
+
+impl Findings {
+    /// Shows one.
+    pub(crate) fn show(&self, finding: &Finding) {
+        let line = plain::finding(finding);
+        match self {
+            Findings::Nowhere => {}
+            // Whoever stopped reading does not stop the run.
+            Findings::Lines => drop(writeln!(std::io::stdout(), "{line}")),
+            Findings::Picture(picture) => drop(picture.send(line)),
+        }
+    }
+}
+
 /// The thread that shows a run.
 pub(crate) struct Watch {
     events: Sender<Event>,
+    findings: Findings,
     thread: JoinHandle<()>,
 }
 
 impl Watch {
     /// Starts showing. `live` holds the load's figures once it runs.
     pub(crate) fn start(view: View, clock: Clock, live: Arc<OnceLock<Arc<tally::Live>>>) -> Self {
-        Watch::with(view, move |events| picture(events, clock, &live))
+        Watch::with(view, move |events, notes| picture(events, notes, clock, &live))
     }
 
     /// Starts showing a probe, whose lanes are on `board`.
@@ -57,22 +83,40 @@ impl Watch {
         live: Arc<OnceLock<Arc<tally::Live>>>,
         board: Arc<Board>,
     ) -> Self {
-        Watch::with(view, move |events| strips(events, clock, &live, &board))
+        Watch::with(view, move |events, _| strips(events, clock, &live, &board))
     }
 
-    fn with(view: View, picture: impl FnOnce(&Receiver<Event>) + Send + 'static) -> Self {
+    fn with(
+        view: View,
+        picture: impl FnOnce(&Receiver<Event>, &Receiver<String>) + Send + 'static,
+    ) -> Self {
         let (events, receiver) = mpsc::channel();
+        let (above, notes) = mpsc::channel();
+        let findings = match view {
+            View::Nothing => Findings::Nowhere,
+            View::Lines => Findings::Lines,
+            View::Picture => Findings::Picture(above),
+        };
         let thread = std::thread::spawn(move || match view {
             View::Nothing => {}
             View::Lines => lines(&receiver),
-            View::Picture => picture(&receiver),
+            View::Picture => picture(&receiver, &notes),
         });
-        Watch { events, thread }
+        Watch {
+            events,
+            findings,
+            thread,
+        }
     }
 
     /// Where events go in.
     pub(crate) fn events(&self) -> Sender<Event> {
         self.events.clone()
+    }
+
+    /// Where findings go in.
+    pub(crate) fn findings(&self) -> Findings {
+        self.findings.clone()
     }
 
     /// Returns when the end of the run has been shown.
@@ -96,7 +140,12 @@ fn lines(events: &Receiver<Event>) {
     }
 }
 
-fn picture(events: &Receiver<Event>, clock: Clock, live: &OnceLock<Arc<tally::Live>>) {
+fn picture(
+    events: &Receiver<Event>,
+    notes: &Receiver<String>,
+    clock: Clock,
+    live: &OnceLock<Arc<tally::Live>>,
+) {
     let mut view = Live::new();
     loop {
         match events.recv_timeout(PERIOD) {
@@ -108,6 +157,9 @@ fn picture(events: &Receiver<Event>, clock: Clock, live: &OnceLock<Arc<tally::Li
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
+        }
+        for note in notes.try_iter() {
+            view.note(&note);
         }
         if let Some(live) = live.get() {
             view.load(clock.now(), &snapshot(live));

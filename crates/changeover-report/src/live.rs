@@ -71,6 +71,11 @@ impl Live {
         self.draw(event.at);
     }
 
+    /// Puts a line above the view.
+    pub fn note(&mut self, line: &str) {
+        self.bar.println(line);
+    }
+
     /// Takes what the load has seen by `at`. Call it a few times a second; calls in between are cheap.
     pub fn load(&mut self, at: u64, snapshot: &LoadSnapshot) {
         self.picture.load(at, snapshot);

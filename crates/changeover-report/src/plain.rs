@@ -2,6 +2,8 @@
 
 use crate::describe::describe;
 use changeover_model::event::Event;
+use changeover_model::text::harmless;
+use changeover_model::verdict::Finding;
 
 /// The event as a line, time in seconds since the run's zero first; `None` for what is not worth a line.
 ///
@@ -20,4 +22,9 @@ pub fn line(event: &Event) -> Option<String> {
         out.push_str(&format!("\n               | {line}"));
     }
     Some(out)
+}
+
+/// A finding as a line, while the run goes on.
+pub fn finding(finding: &Finding) -> String {
+    format!("finding: {}: {}", finding.check, harmless(&finding.message))
 }

@@ -130,7 +130,7 @@ impl Builder<'_> {
     }
 
     /// Edges to all unseen appends of a key, save the transaction's own.
-    fn to_unseen(&mut self, key: u32, from: u32, kind: u8) {
+    fn lead_to_unseen(&mut self, key: u32, from: u32, kind: u8) {
         let (unseen, first) = &self.combs[key as usize];
         let (count, first) = (unseen.len() as u32, *first);
         if count == 0 {
@@ -168,7 +168,7 @@ impl Builder<'_> {
                 before = writer;
             }
             if before != NONE {
-                self.to_unseen(key as u32, before, kind::WW);
+                self.lead_to_unseen(key as u32, before, kind::WW);
             }
         }
     }
@@ -199,7 +199,7 @@ impl Builder<'_> {
                 });
                 match next {
                     Some(next) => self.edge(txn, order.writer(*next), kind::RW),
-                    None => self.to_unseen(key, txn, kind::RW),
+                    None => self.lead_to_unseen(key, txn, kind::RW),
                 }
             }
         }

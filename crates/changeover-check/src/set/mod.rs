@@ -83,8 +83,9 @@ struct ElementState {
     element: Element,
     /// The last add of it, or [`NONE`].
     last_add: u32,
-    /// The read that returned first of those that showed it, or [`NONE`].
+    /// The read that returned first of those that showed it, or [`NONE`], and when.
     first_shown: u32,
+    first_shown_at: u64,
 }
 
 #[derive(Debug, Default)]
@@ -109,6 +110,7 @@ impl KeyState {
                 element,
                 last_add: NONE,
                 first_shown: NONE,
+                first_shown_at: u64::MAX,
             });
         }
         number
@@ -207,7 +209,6 @@ impl SetHistory {
         let mut again: Vec<u32> = Vec::new();
         let mut guess = 0;
         let state = &mut self.states[key as usize];
-        let reads = &self.reads;
         let list = items(&mut self.scalars, line.result, |element| {
             let number = state.number(element, guess);
             guess = number + 1;
@@ -215,11 +216,9 @@ impl SetHistory {
                 again.push(number);
                 return;
             }
-            let first = &mut state.elements[number as usize].first_shown;
-            // `NONE` is no index, so `get` covers both cases.
-            let earlier = reads.get(*first as usize).map(|r| r.returned);
-            if earlier.is_none_or(|earlier| returned < earlier) {
-                *first = read;
+            let element = &mut state.elements[number as usize];
+            if element.first_shown == NONE || returned < element.first_shown_at {
+                (element.first_shown, element.first_shown_at) = (read, returned);
             }
         });
         if list.is_none() {
@@ -344,33 +343,49 @@ impl SetHistory {
             (None, true) => "fail",
             (None, false) => "unknown",
         };
-        json!({
-            "op": "add",
-            "process": add.process,
-            "client": self.sessions.value(add.session).client,
-            "key": self.key_name(add.key),
-            "value": self.element_json(add.key, add.element),
-            "outcome": outcome,
-            "sent_s": seconds(add.invoke),
-            "returned_s": add.acknowledged.map(seconds),
-        })
+        with_line(
+            add.line,
+            json!({
+                "op": "add",
+                "process": add.process,
+                "client": self.sessions.value(add.session).client,
+                "key": self.key_name(add.key),
+                "value": self.element_json(add.key, add.element),
+                "outcome": outcome,
+                "sent_s": seconds(add.invoke),
+                "returned_s": add.acknowledged.map(seconds),
+            }),
+        )
     }
 
     fn read_json(&self, read: &ReadRecord) -> Value {
         let session = self.sessions.value(read.session);
-        json!({
-            "op": "read",
-            "by": match read.kind {
-                ReadKind::Client => "client",
-                ReadKind::Full => "full-read",
-                ReadKind::Observer => "observer",
-            },
-            "process": read.process,
-            "client": session.client,
-            "generation": session.generation,
-            "key": self.key_name(read.key),
-            "sent_s": seconds(read.invoke),
-            "returned_s": seconds(read.returned),
-        })
+        with_line(
+            read.line,
+            json!({
+                "op": "read",
+                "by": match read.kind {
+                    ReadKind::Client => "client",
+                    ReadKind::Full => "full-read",
+                    ReadKind::Observer => "observer",
+                },
+                "process": read.process,
+                "client": session.client,
+                "generation": session.generation,
+                "key": self.key_name(read.key),
+                "sent_s": seconds(read.invoke),
+                "returned_s": seconds(read.returned),
+            }),
+        )
     }
+}
+
+/// Says where in its file an operation stands, if it was read from one.
+fn with_line(line: u32, mut operation: Value) -> Value {
+    if let Some(fields) = operation.as_object_mut()
+        && line != 0
+    {
+        fields.insert("line".to_owned(), line.into());
+    }
+    operation
 }

@@ -5,6 +5,7 @@ use crate::commands::shell_word;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::planning::{self, Planned};
+use crate::rolling::Rolling;
 use crate::run::{FileSink, RunDir, judge};
 use crate::store::Store;
 use crate::watch::{View, Watch};
@@ -107,6 +108,7 @@ async fn rehearse_here(
     };
     let watch = Watch::start(view, clock, Arc::clone(&live));
     let (sink, trouble) = FileSink::create(&dir, &clock_zero, watch.events(), cancel.clone())?;
+    let (sink, rolling) = Rolling::start(Box::new(sink), watch.findings());
     let recorder = Recorder::new(clock, Box::new(sink));
     let interrupted = signals::cancel_on_signal(cancel.clone(), {
         let recorder = recorder.clone();
@@ -132,6 +134,7 @@ async fn rehearse_here(
     .await;
     // Nothing of the run is left: from now on a signal may simply end us.
     interrupted.exit_from_now_on();
+    rolling.finish();
     watch.finish();
     if let Some(problem) = trouble.get() {
         return Err(CliError::bad_input(problem));

@@ -31,6 +31,7 @@ stories! {
     newer_releases
     completions
     doctor
+    check
     cleanup
     target_files
 }

@@ -255,6 +255,7 @@ impl<'a> Cursor<'a> {
             b'"' => {
                 self.string()?;
             }
+            b'[' if depth > 0 && self.integers().is_some() => {}
             b'[' => self.list(b']', depth, |c, depth| c.value(depth).map(|_| ()))?,
             b'{' => self.list(b'}', depth, |c, depth| {
                 c.string()?;
@@ -294,6 +295,31 @@ impl<'a> Cursor<'a> {
                 _ => return None,
             }
         }
+    }
+
+    /// A list of integers without spaces, which is what most long answers are; or nothing, and the cursor stays.
+    fn integers(&mut self) -> Option<()> {
+        let bytes = &self.text.as_bytes()[self.at + 1..];
+        let mut at = 0;
+        loop {
+            at += usize::from(*bytes.get(at)? == b'-');
+            let start = at;
+            while bytes.get(at)?.is_ascii_digit() {
+                at += 1;
+            }
+            let digits = at - start;
+            if digits == 0 || (digits > 1 && bytes[start] == b'0') {
+                return None;
+            }
+            at += 1;
+            match bytes[at - 1] {
+                b',' => {}
+                b']' => break,
+                _ => return None,
+            }
+        }
+        self.at += 1 + at;
+        Some(())
     }
 
     fn any_number(&mut self) -> Option<()> {
@@ -375,6 +401,9 @@ mod tests {
             r#""value":[1, {"a" : -0.5e+3}]"#,
             r#""value":-01"#,
             r#""result":"x""#,
+            r#""result":[10,-2,0]"#,
+            r#""result":[10,-,0]"#,
+            r#""result":[1,02]"#,
             r#""invoke":5"#,
             r#""invoke":-5"#,
             r#""return":9"#,

@@ -143,7 +143,7 @@ fn a_finding_says_what_happened() {
     let shown = finding.evidence["cases"][0]["operations"]
         .as_array()
         .unwrap();
-    assert_eq!(shown.len(), 4);
+    assert_eq!(shown.len(), 3);
     assert_eq!(shown[0]["line"], 2);
 }
 

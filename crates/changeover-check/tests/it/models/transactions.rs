@@ -204,12 +204,8 @@ fn anomaly(history: &[Operation]) -> (Check, String, Consistency) {
     let finding = &report.findings[0].finding;
     let broken = Consistency::ALL
         .into_iter()
-        .filter(|c| with(history, *c).outcome == VerdictOutcome::Fail);
-    (
-        finding.check,
-        finding.message.clone(),
-        broken.last().unwrap(),
-    )
+        .rfind(|c| with(history, *c).outcome == VerdictOutcome::Fail);
+    (finding.check, finding.message.clone(), broken.unwrap())
 }
 
 fn is(history: &[Operation], name: &str, breaks: Consistency) {
