@@ -13,12 +13,24 @@ const KILLS: &str = "CHANGEOVER_SOAK_KILLS";
 /// How long an idle server is probed, in seconds; the command line's tests read it.
 const PROBE: &str = "CHANGEOVER_SOAK_PROBE_SECONDS";
 
+/// How many tiny histories each oracle judges; the judge's tests read it.
+const HISTORIES: &str = "CHANGEOVER_SOAK_HISTORIES";
+
+/// For how many seconds the judge is given spoilt histories; its tests read it.
+const FUZZ: &str = "CHANGEOVER_SOAK_FUZZ_SECONDS";
+
 /// `cargo xtask soak`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// How often the reference database is killed
     #[arg(long, default_value_t = 300, value_name = "N")]
     kills: u32,
+    /// How many tiny histories of each kind the judge and an oracle must agree on
+    #[arg(long, default_value_t = 300_000, value_name = "N")]
+    histories: u32,
+    /// For how many minutes the judge is given spoilt histories
+    #[arg(long, default_value_t = 60, value_name = "N")]
+    fuzz_minutes: u32,
     /// How many default rehearsals must pass in a row
     #[arg(long, default_value_t = 50, value_name = "N")]
     rehearsals: u32,
@@ -33,7 +45,7 @@ pub(crate) struct Args {
     probe_minutes: u64,
 }
 
-/// Kills the reference database, rehearses, then probes a server that nobody disturbs.
+/// Kills the reference database, gives the judge many histories, rehearses, then probes a server that nobody disturbs.
 ///
 /// # Errors
 ///
@@ -51,6 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             .env(KILLS, args.kills.to_string()),
         )?;
     }
+    judge(args)?;
     if args.rehearsals > 0 {
         rehearsals(args.rehearsals)?;
     }
@@ -68,6 +81,31 @@ fn quiet_probe(minutes: u64) -> Result<()> {
     let mut test = cargo(["test", "--locked", "--release", "--package", "changeover-cli"]);
     test.args(["--test", "it", "a_probe_of_an_idle_server", "--", "--nocapture"]);
     crate::run::run(test.env(PROBE, (minutes * 60).to_string()))
+}
+
+/// Gives the judge many histories: tiny ones that an oracle judges too, and spoilt ones.
+fn judge(args: &Args) -> Result<()> {
+    let tests = |filter: &str| {
+        let mut command = cargo([
+            "test",
+            "--locked",
+            "--release",
+            "--package",
+            "changeover-check",
+            "--test",
+            "it",
+        ]);
+        command.args(["--", filter]);
+        command
+    };
+    if args.histories > 0 {
+        crate::run::run(tests("models::").env(HISTORIES, args.histories.to_string()))?;
+    }
+    if args.fuzz_minutes > 0 {
+        let seconds = u64::from(args.fuzz_minutes) * 60;
+        crate::run::run(tests("fuzz::").env(FUZZ, seconds.to_string()))?;
+    }
+    Ok(())
 }
 
 /// Where the last result is written, and what it is called there.

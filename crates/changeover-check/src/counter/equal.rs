@@ -125,6 +125,10 @@ impl Counter<'_> {
     fn read_of(&self, seen: &[(i128, u32)], levels: &[i128], level: usize) -> u32 {
         let count = levels.get(level).or(levels.last());
         let read = count.and_then(|count| seen.iter().find(|(of, _)| of == count));
-        read.map_or(self.adds[0], |(_, read)| *read)
+        // Without reads nothing is impossible, and without adds the bounds have said so.
+        match read {
+            Some((_, read)) => *read,
+            None => self.adds.first().copied().unwrap_or(0),
+        }
     }
 }

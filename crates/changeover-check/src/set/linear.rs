@@ -315,6 +315,10 @@ impl SetHistory {
         };
         let [one, other] = found.elements;
         let element = |number| self.element_json(read.key, number);
+        let writer = |element: u32| {
+            let state = &self.states[read.key as usize].elements[element as usize];
+            self.adds_of(state).next().map(|add| add.session)
+        };
         let (headline, words) = match found.reads.get(1) {
             Some(second) => (
                 "pair of answers of which neither contains the other",
@@ -332,7 +336,10 @@ impl SetHistory {
                 ),
             ),
             None => (
-                "answer that shows a later write and lacks an earlier one",
+                match writer(one) == writer(other) {
+                    true => "answer that shows a client's later write and lacks its earlier one",
+                    false => "answer that shows a later write and lacks an earlier one",
+                },
                 format!(
                     "{} read key {} at {} s with {}, but without {}, which had been acknowledged before {} was sent",
                     self.session_words(read.session, read.process),

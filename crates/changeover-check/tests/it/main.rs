@@ -1,6 +1,7 @@
 //! The judge from outside: whole runs, and properties.
 
 mod arbitrary;
+mod fuzz;
 mod gaps;
 mod models;
 mod run;

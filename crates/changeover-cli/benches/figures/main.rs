@@ -9,6 +9,7 @@ mod driven;
 mod front_door;
 mod gaps;
 mod instances;
+mod judge;
 mod ladder;
 mod load;
 mod machine;
@@ -26,6 +27,7 @@ type Measurement = (&'static str, fn() -> Result<Vec<Figure>, String>);
 
 const MEASUREMENTS: [Measurement; 10] = [
     ("planning", planning::measure),
+    ("judge", judge::measure),
     ("ladder", ladder::measure),
     ("gaps", gaps::measure),
     ("commits", commits::measure),

@@ -11,10 +11,14 @@ pub use line::Line;
 pub use model::Model;
 
 use crate::format::{FormatError, Kind};
+use crate::text::harmless_cut;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
+
+/// How much of a line an error quotes, in characters.
+const QUOTED: usize = 200;
 
 /// The model of a history whose operations each name their own.
 pub const MIXED: &str = "mixed";
@@ -401,9 +405,11 @@ impl fmt::Display for HistoryError {
                 // A line is one line: its number is said by whoever knows it.
                 let text = error.to_string();
                 let end = text.rfind(" at line ").unwrap_or(text.len());
+                // It quotes the line, which may hold anything.
+                let text = harmless_cut(&text[..end], QUOTED);
                 match error.column() {
-                    0 => write!(f, "{}", &text[..end]),
-                    column => write!(f, "column {column}: {}", &text[..end]),
+                    0 => write!(f, "{text}"),
+                    column => write!(f, "column {column}: {text}"),
                 }
             }
             HistoryError::Format(error) => write!(f, "{error}"),
