@@ -1,9 +1,9 @@
 //! The judge: takes events and operations, and gives the verdict.
 
 use crate::budget::{self, Measured};
+use crate::checker::{BadInput, Consistency};
 use crate::clients::ClientHistory;
 use crate::cliff;
-use crate::checker::{BadInput, Consistency};
 use crate::evidence;
 use crate::findings::Found;
 use crate::gap::{self, Sent, StepGaps, StepSpan};
