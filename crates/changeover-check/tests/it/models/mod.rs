@@ -5,6 +5,7 @@ mod banks;
 mod counters;
 mod oracle;
 mod registers;
+mod runs;
 mod sets;
 mod transactions;
 
