@@ -171,7 +171,7 @@ pub(crate) struct Budget {
     shrinking: u64,
 }
 
-/// For one key.
+/// For one key, and as many again as it has operations, twice.
 const FOR_ONE: u64 = 500_000;
 /// For one try at a smaller history.
 const FOR_ONE_TRY: u64 = 50_000;
@@ -186,8 +186,8 @@ impl Default for Budget {
 }
 
 impl Budget {
-    pub(crate) fn for_one(&self) -> u64 {
-        self.left.min(FOR_ONE)
+    pub(crate) fn for_one(&self, operations: usize) -> u64 {
+        self.left.min(FOR_ONE + 2 * operations as u64)
     }
 
     pub(crate) fn spend(&mut self, used: u64) {

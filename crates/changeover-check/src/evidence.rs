@@ -22,6 +22,36 @@ pub(crate) fn of(
     value
 }
 
+/// What a client may rely on from one operation to the next (Terry and others, 1994).
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Guarantees {
+    pub(crate) monotonic_reads: bool,
+    pub(crate) read_your_writes: bool,
+    pub(crate) monotonic_writes: bool,
+    pub(crate) writes_follow_reads: bool,
+}
+
+impl Guarantees {
+    /// Those that are broken, as the end of a sentence; empty if none is.
+    pub(crate) fn broken(self) -> String {
+        let all = [
+            (self.monotonic_reads, "monotonic reads"),
+            (self.read_your_writes, "read your writes"),
+            (self.monotonic_writes, "monotonic writes"),
+            (self.writes_follow_reads, "writes follow reads"),
+        ];
+        let broken: Vec<&str> = all
+            .iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, name)| *name)
+            .collect();
+        match broken.as_slice() {
+            [] => String::new(),
+            broken => format!(" (not {})", broken.join(", not ")),
+        }
+    }
+}
+
 /// Says in each finding's evidence where its small history is: `finding-1.jsonl` and so on, behind `directory`, which
 /// ends with a slash unless it is empty.
 pub fn name_histories(findings: &mut [Found], directory: &str) {

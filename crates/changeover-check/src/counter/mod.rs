@@ -465,7 +465,7 @@ impl<'a> Counter<'a> {
             return answer;
         }
         let ops: Vec<u32> = self.in_order(&self.reads);
-        let (answer, used) = self.search(&ops, budget.for_one());
+        let (answer, used) = self.search(&ops, budget.for_one(ops.len()));
         budget.spend(used);
         match answer {
             Answer::Impossible { stuck } => Answer::Impossible {

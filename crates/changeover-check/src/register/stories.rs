@@ -1,7 +1,7 @@
 //! What happened to a register, in words.
 
 use super::{Kind, RegisterHistory};
-use crate::evidence;
+use crate::evidence::{self, Guarantees};
 use crate::findings::{Case, Cases};
 use crate::intern::FastMap;
 use crate::ops::{NEVER, NONE};
@@ -219,6 +219,18 @@ impl RegisterHistory {
                 "value read again after another had taken its place",
             ),
         };
+        let guarantees = Guarantees {
+            monotonic_reads: by_same.is_some(),
+            read_your_writes: own && replaced,
+            monotonic_writes: gone != NONE
+                && write != NONE
+                && self.ops.same_session(gone, write)
+                && self.ops.precedes(gone, write),
+            writes_follow_reads: write != NONE
+                && seen.reads.get(&old).into_iter().flatten().any(|read| {
+                    self.ops.precedes(*read, write) && self.ops.same_session(*read, write)
+                }),
+        };
         let words = || {
             let shown = self.words_of(new);
             let how = match is_read(witness) && (by_same.is_some() || !acknowledged) {
@@ -227,11 +239,12 @@ impl RegisterHistory {
             };
             let by = if how == "read" { witness } else { write };
             format!(
-                "{}, although {shown} had been {how} at {} by {}{}",
+                "{}, although {shown} had been {how} at {} by {}{}{}",
                 self.read_words(read),
                 self.ops.ended(by),
                 self.ops.name(by),
-                self.ops.generation(by, "from")
+                self.ops.generation(by, "from"),
+                guarantees.broken()
             )
         };
         self.tell(check, headline, read, &ops, words, timeline, cases);

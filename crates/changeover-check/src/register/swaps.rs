@@ -73,7 +73,7 @@ impl RegisterHistory {
                 continue;
             }
             let ops = self.without_idle(ops);
-            match self.search(&ops, budget.for_one()) {
+            match self.search(&ops, budget.for_one(ops.len())) {
                 (Answer::Explained, used) => budget.spend(used),
                 (Answer::Impossible { stuck }, used) => {
                     budget.spend(used);

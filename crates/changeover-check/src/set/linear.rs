@@ -9,6 +9,7 @@
 
 use super::{AddRecord, ReadKind, ReadRecord, SetHistory};
 use crate::bits::Bits;
+use crate::evidence::Guarantees;
 use crate::findings::{Case, Cases};
 use crate::ops::{ByKey, NONE};
 use crate::stats::seconds;
@@ -207,15 +208,50 @@ impl SetHistory {
             headline,
             || Case {
                 words: format!(
-                    "{} read key {} at {} s, although {since}",
+                    "{} read key {} at {} s, although {since}{}",
                     self.session_words(read.session, read.process),
                     self.key_name(read.key),
-                    seconds(read.invoke)
+                    seconds(read.invoke),
+                    self.guarantees(lack, reads).broken()
                 ),
                 evidence: self.order_evidence(&shown, &[lack.element], timeline),
             },
             || Some(self.small(&shown, &[lack.element])),
         );
+    }
+
+    /// What clients may rely on that does not hold: the reader, or who wrote what the answer shows.
+    fn guarantees(&self, lack: &Missing<'_>, reads: &ByKey) -> Guarantees {
+        let read = lack.read;
+        let state = |element: u32| &self.states[read.key as usize].elements[element as usize];
+        let shown = read.shown.without(&Bits::default());
+        let shown = shown
+            .into_iter()
+            .flat_map(|element| self.adds_of(state(element)));
+        let saw = |add: &AddRecord| {
+            reads.of(read.key).iter().any(|earlier| {
+                let earlier = &self.reads[*earlier as usize];
+                earlier.session == add.session
+                    && earlier.returned < add.invoke
+                    && earlier.shown.contains(lack.element)
+            })
+        };
+        let later = |add: &AddRecord| {
+            lack.add.is_some_and(|before| {
+                before.session == add.session && before.acknowledged < Some(add.invoke)
+            })
+        };
+        let (mut monotonic_writes, mut writes_follow_reads) = (false, false);
+        for add in shown {
+            monotonic_writes |= later(add);
+            writes_follow_reads |= saw(add);
+        }
+        Guarantees {
+            monotonic_reads: lack.seen.is_some_and(|seen| seen.session == read.session),
+            read_your_writes: lack.add.is_some_and(|add| add.session == read.session),
+            monotonic_writes,
+            writes_follow_reads,
+        }
     }
 
     /// Whether no read that was answered after the acknowledgement shows the element.

@@ -138,7 +138,7 @@ fn a_finding_says_what_happened() {
     assert_eq!(
         finding.message,
         "1× read that does not show a write acknowledged before it was sent: client 3 read k7 = 12 at 14.203 s from \
-         generation 2, although 19 had been acknowledged at 14.1 s by client 1 from generation 1"
+         generation 2, although 19 had been acknowledged at 14.1 s by client 1 from generation 1 (not monotonic writes)"
     );
     let shown = finding.evidence["cases"][0]["operations"]
         .as_array()
@@ -189,6 +189,44 @@ fn findings_have_the_most_telling_name() {
     let mut failed = new;
     failed.outcome = changeover_model::history::Outcome::Fail;
     assert_eq!(first(&[failed, read(2, 2, (40, 50))]), Check::ZombieWrite);
+}
+
+/// Terry, Demers, Petersen, Spreitzer, Theimer and Welch, "Session Guarantees for Weakly Consistent Replicated Data" (1994):
+/// an example of each, after section 3.
+#[test]
+fn the_guarantees_of_terry() {
+    let broken = |history: &[Operation]| {
+        let report = check("register", history);
+        let message = &report.findings[0].finding.message;
+        let from = message.rfind(" (not ").map_or(message.len(), |at| at + 1);
+        message[from..].to_owned()
+    };
+    let old = write(1, 1, (0, 10));
+    let new = write(2, 2, (20, 30));
+    let with =
+        |operations: &[Operation]| broken(&[&[old.clone(), new.clone()], operations].concat());
+    assert_eq!(
+        with(&[read(3, 2, (40, 50)), read(3, 1, (60, 70))]),
+        "(not monotonic reads)"
+    );
+    assert_eq!(
+        with(&[read(2, 1, (40, 50)), read(3, 2, (60, 70))]),
+        "(not read your writes)"
+    );
+    assert_eq!(
+        broken(&[old.clone(), write(1, 2, (20, 30)), read(3, 1, (40, 50))]),
+        "(not monotonic writes)"
+    );
+    // Who wrote 2 had seen 1, and somebody sees 2 and then 1.
+    assert_eq!(
+        broken(&[
+            old.clone(),
+            read(2, 1, (11, 15)),
+            new.clone(),
+            read(3, 1, (40, 50))
+        ]),
+        "(not writes follow reads)"
+    );
 }
 
 /// Herlihy and Wing, "Linearizability: A Correctness Condition for Concurrent Objects" (1990), section 2: the register
