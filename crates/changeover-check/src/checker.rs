@@ -319,7 +319,8 @@ impl Checker {
             .take(&line, number)
             .map_err(BadInput::Overlap)?;
         // Connecting is no operation of a model; past the front door, an answer may be of another state.
-        if matches!(line.op, Op::Connect | Op::Query) || line.connection == Some(Connection::Direct) {
+        if matches!(line.op, Op::Connect | Op::Query) || line.connection == Some(Connection::Direct)
+        {
             return Ok(());
         }
         let model = match (self.model, &line.model) {

@@ -73,7 +73,9 @@ pub(crate) struct Watch {
 impl Watch {
     /// Starts showing. `live` holds the load's figures once it runs.
     pub(crate) fn start(view: View, clock: Clock, live: Arc<OnceLock<Arc<tally::Live>>>) -> Self {
-        Watch::with(view, move |events, notes| picture(events, notes, clock, &live))
+        Watch::with(view, move |events, notes| {
+            picture(events, notes, clock, &live)
+        })
     }
 
     /// Starts showing a probe, whose lanes are on `board`.

@@ -125,7 +125,8 @@ impl Effects {
             let Some(key) = self.in_use.remove(&name) else {
                 continue;
             };
-            for finding in key.history.judge(timeline) {
+            for found in key.history.judge_all(timeline) {
+                let finding = found.finding;
                 let listed = self.findings.entry(finding.check).or_default();
                 match listed.findings.len() < LISTED {
                     true => listed.findings.push(finding),
