@@ -25,7 +25,7 @@ use std::process::ExitCode;
 /// A measurement: its name on the command line, and what runs it.
 type Measurement = (&'static str, fn() -> Result<Vec<Figure>, String>);
 
-const MEASUREMENTS: [Measurement; 10] = [
+const MEASUREMENTS: [Measurement; 11] = [
     ("planning", planning::measure),
     ("judge", judge::measure),
     ("ladder", ladder::measure),
