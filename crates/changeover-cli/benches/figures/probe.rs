@@ -80,7 +80,7 @@ fn figures(url: &str, password: &str) -> Result<Vec<Figure>, String> {
         Figure {
             what: "processors that it takes for that",
             how: "user and system time of the same processes, from /proc, over the time they ran; six of ten operations \
-                  have a new connection, and a password to prove"
+                  have a new connection"
                 .to_owned(),
             value: core,
             range: core_range,
