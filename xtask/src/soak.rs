@@ -65,8 +65,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Probes an idle server for so long; the command line's tests do it.
 fn quiet_probe(minutes: u64) -> Result<()> {
-    let mut test = cargo(["test", "--locked", "--release", "--package", "changeover-cli"]);
-    test.args(["--test", "it", "a_probe_of_an_idle_server", "--", "--nocapture"]);
+    let mut test = cargo([
+        "test",
+        "--locked",
+        "--release",
+        "--package",
+        "changeover-cli",
+    ]);
+    test.args([
+        "--test",
+        "it",
+        "a_probe_of_an_idle_server",
+        "--",
+        "--nocapture",
+    ]);
     crate::run::run(test.env(PROBE, (minutes * 60).to_string()))
 }
 
