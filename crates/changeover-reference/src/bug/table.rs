@@ -271,7 +271,7 @@ bugs! {
     }
     // F. Performance
     PolledConfirmation {
-        name: "polled-confirmation", classes: &[36], check: "latency-cliff", generation: Some(1),
-        symptom: "reads wait for the look at the fence that an idle leader takes now and then",
+        name: "polled-confirmation", classes: &[36], check: "latency-cliff", generation: Some(1), plan: &["--probe-interval", "50ms"],
+        symptom: "reads wait for the looks at the fence that an idle leader takes now and then",
     }
 }
