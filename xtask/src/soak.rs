@@ -126,62 +126,67 @@ const RESULT: &str = "cargo xtask soak";
 /// Of the runs that must pass, so many may be inconclusive, and are then repeated: a twentieth.
 const REPEATED: u32 = 20;
 
+/// What came of the clean runs so far.
+#[derive(Default)]
+struct Clean {
+    passed: u32,
+    inconclusive: u32,
+    alarms: u32,
+}
+
+impl std::fmt::Display for Clean {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            passed,
+            inconclusive,
+            alarms,
+        } = self;
+        write!(
+            f,
+            "{passed} passed, {inconclusive} inconclusive, {alarms} false alarms"
+        )
+    }
+}
+
 /// Rehearses one hop after the other until so many have passed. A run that fails is a false alarm.
 fn clean(count: u32, built: bool) -> Result<()> {
-    let binary = match built {
-        true => newest_binary()?,
-        false => release_binary()?,
+    let (binary, most) = match built {
+        true => (newest_binary()?, count),
+        false => (release_binary()?, count / REPEATED + 1),
     };
     let hops = hops(&binary)?;
     let place = tempfile::tempdir().context("cannot make a temporary directory")?;
-    let (mut passed, mut inconclusive, mut alarms) = (0, 0, 0);
-    while passed + alarms < count {
-        let hop = &hops[(passed + inconclusive + alarms) as usize % hops.len()];
-        let out = place.path().join("run");
+    let mut so_far = Clean::default();
+    for (number, hop) in hops.iter().cycle().enumerate() {
+        let done = so_far.passed + so_far.alarms >= count;
+        if done || so_far.inconclusive > most {
+            break;
+        }
+        let out = place.path().join(number.to_string());
         let (code, sentence) = rehearse(&binary, &["--versions", hop], &out)?;
-        let outcome = match code {
-            Some(0) => {
-                passed += 1;
-                "passed"
-            }
-            Some(3) => {
-                inconclusive += 1;
-                "inconclusive"
-            }
+        match code {
+            Some(0) => so_far.passed += 1,
+            Some(3) => so_far.inconclusive += 1,
             _ => {
-                alarms += 1;
-                "FALSE ALARM"
+                so_far.alarms += 1;
+                eprintln!("FALSE ALARM: {sentence}");
             }
-        };
-        match outcome {
-            // The evidence is worth more than a tidy directory.
-            "FALSE ALARM" => {
-                let kept = place.path().join(format!("alarm-{alarms}"));
-                std::fs::rename(&out, &kept).context("cannot keep the run")?;
-                eprintln!("{outcome}: {sentence}\n  its run is in {}", kept.display());
-            }
-            _ => std::fs::remove_dir_all(&out).context("cannot remove the run")?,
         }
-        eprintln!(
-            "{hop}: {outcome}; {passed} of {count} passed, {inconclusive} inconclusive, {alarms} false alarms"
-        );
-        if inconclusive > count / REPEATED + 1 && !built {
-            bail!(
-                "{inconclusive} runs were inconclusive: the machine is not quiet enough; run it alone"
-            );
+        if matches!(code, Some(0 | 3)) {
+            std::fs::remove_dir_all(&out).context("cannot remove a run")?;
         }
+        eprintln!("{hop}: {so_far}, of {count}");
     }
-    if alarms > 0 {
-        let kept = place.keep();
-        bail!(
-            "{alarms} of {count} runs raised a false alarm; they are in {}",
-            kept.display()
-        );
+    if so_far.alarms > 0 {
+        // The evidence is worth more than a tidy directory.
+        bail!("{so_far}; the runs are in {}", place.keep().display());
+    }
+    if so_far.passed < count {
+        bail!("{so_far}: the machine is not quiet enough; run it alone");
     }
     if !built {
-        let result = format!(
-            "{passed} of {count} runs of two versions passed; {inconclusive} more were inconclusive and repeated.\n"
-        );
+        let result =
+            format!("Of {count} runs of two versions: {so_far}. Inconclusive ones are repeated.\n");
         rewrite(&root().join(crate::bugs::DOCUMENT), |document| {
             between(document, RESULT, &result)
         })?;

@@ -67,7 +67,7 @@ impl Confirm {
         }
         let mut rounds = self.rounds();
         let polled = bug::on(Bug::PolledConfirmation);
-        let needed = rounds.started + 1 + u64::from(polled);
+        let needed = rounds.started + if polled { 8 } else { 1 };
         loop {
             if rounds.finished >= needed {
                 return Ok(());

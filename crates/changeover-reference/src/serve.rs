@@ -90,7 +90,14 @@ pub fn run(args: ServeArgs) -> ExitCode {
 
 fn start(args: ServeArgs) -> Result<Service, StartError> {
     let started = Instant::now();
-    let bug = plant(&args)?;
+    let store: StoreAddress = args
+        .metadata_store
+        .parse()
+        .map_err(|e| StartError::Arguments(format!("--metadata-store: {e}")))?;
+    let in_sqlite = matches!(store, StoreAddress::Sqlite(_));
+    let planted = args.planted_bug.as_deref();
+    let bug = bug::plant(planted, args.deploy_generation, in_sqlite)
+        .map_err(|e| StartError::Arguments(format!("--planted-bug: {e}")))?;
     let release = ladder::find(&args.version).map_err(|e| StartError::Arguments(e.to_string()))?;
     log::info!(
         "reference database {}, generation {}, store format {}",
@@ -110,10 +117,6 @@ fn start(args: ServeArgs) -> Result<Service, StartError> {
             args.deploy_generation
         )));
     }
-    let store: StoreAddress = args
-        .metadata_store
-        .parse()
-        .map_err(|e| StartError::Arguments(format!("--metadata-store: {e}")))?;
     let sql = bind(&args.sql_addr, "--sql-addr")?;
     let http = bind(&args.http_addr, "--http-addr")?;
     let address = |listener: &TcpListener| {
@@ -146,17 +149,6 @@ fn start(args: ServeArgs) -> Result<Service, StartError> {
         started,
         directory,
     })
-}
-
-/// Plants the bug that was asked for, if this generation is to have it.
-fn plant(args: &ServeArgs) -> Result<Option<&'static bug::Facts>, StartError> {
-    let Some(text) = &args.planted_bug else {
-        return Ok(None);
-    };
-    let planted: bug::Planted = text
-        .parse()
-        .map_err(|e| StartError::Arguments(format!("--planted-bug: {e}")))?;
-    Ok(planted.plant(args.deploy_generation))
 }
 
 fn bind(address: &str, option: &str) -> Result<TcpListener, StartError> {

@@ -86,7 +86,7 @@ fn the_built_in_targets_read() {
 /// Each change of a sound file, with the sentence about it.
 #[test]
 fn what_could_not_work_is_refused_with_its_line() {
-    let changes: [(&str, &str, &str); 26] = [
+    let changes: [(&str, &str, &str); 27] = [
         (SERVICE, "[client]", "[client]\nwrites = 3"),
         (SERVICE, "name = \"service\"\n", ""),
         (SERVICE, "\"service\"\n", "\"my service\"\n"),
@@ -124,6 +124,11 @@ fn what_could_not_work_is_refused_with_its_line() {
             SERVICE,
             "[client]",
             "[status]\nurl = \"http://{http_addr}/s\"\nmap = { up = \"Leader\" }\n[client]",
+        ),
+        (
+            SERVICE,
+            "version = \"GET /version\"\n",
+            "version = \"GET /version\"\ncatalog = \"GET /objects\"\n",
         ),
         (SERVICE, "[client]", "[promote]\nmethod = \"PUT\"\n[client]"),
         (

@@ -27,21 +27,37 @@ pub(crate) fn on(bug: Bug) -> bool {
     PLANTED.get() == Some(&bug)
 }
 
-/// What `--planted-bug` was given: `NAME`, or `NAME@GENERATION` for the processes of one generation alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Planted {
-    bug: Bug,
-    generation: Option<u64>,
+/// Plants the bug that `--planted-bug` names, if this generation is to have it; once for the whole process. What it is
+/// then, for the log.
+///
+/// # Errors
+/// What is wrong with the name, or with the store for this bug, as a sentence.
+pub(crate) fn plant(
+    text: Option<&str>,
+    generation: u64,
+    in_sqlite: bool,
+) -> Result<Option<&'static Facts>, String> {
+    let Some(planted) = text.map(str::parse::<Planted>).transpose()? else {
+        return Ok(None);
+    };
+    let facts = planted.bug.facts();
+    if facts.in_sqlite && !in_sqlite {
+        return Err(format!(
+            "`{}` is a bug of the store in SQLite; give --metadata-store sqlite:PATH",
+            facts.name
+        ));
+    }
+    if planted.generation.is_some_and(|only| only != generation) {
+        return Ok(None);
+    }
+    Ok(Some(PLANTED.get_or_init(|| planted.bug).facts()))
 }
 
-impl Planted {
-    /// Plants it if it is meant for this generation; once for the whole process. What it is then, for the log.
-    pub(crate) fn plant(self, generation: u64) -> Option<&'static Facts> {
-        if self.generation.is_some_and(|only| only != generation) {
-            return None;
-        }
-        Some(PLANTED.get_or_init(|| self.bug).facts())
-    }
+/// What `--planted-bug` was given: `NAME`, or `NAME@GENERATION` for the processes of one generation alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Planted {
+    bug: Bug,
+    generation: Option<u64>,
 }
 
 impl FromStr for Planted {
@@ -207,10 +223,18 @@ mod tests {
         assert_eq!((planted.bug, planted.generation), (Bug::ALL[0], None));
         let one: Planted = format!("{name}@3").parse().unwrap();
         assert_eq!(one.generation, Some(3));
-        assert_eq!(one.plant(2), None);
+        assert_eq!(plant(Some(&format!("{name}@3")), 2, true), Ok(None));
+        assert_eq!(plant(None, 3, true), Ok(None));
         assert!(format!("{name}@x").parse::<Planted>().is_err());
         let wrong = format!("{name}s").parse::<Planted>().unwrap_err();
         assert!(wrong.contains(&format!("`{name}`")), "{wrong}");
+    }
+
+    #[test]
+    fn a_bug_of_one_kind_of_store_is_refused_by_the_other() {
+        let refused = |bug: &&Bug| plant(Some(bug.facts().name), 0, false).is_err();
+        let of_sqlite = Bug::ALL.iter().find(|bug| bug.facts().in_sqlite);
+        assert!(of_sqlite.is_some_and(|bug| refused(&bug)));
     }
 
     #[test]

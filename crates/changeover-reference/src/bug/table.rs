@@ -21,6 +21,8 @@ pub struct Facts {
     pub instance: &'static [&'static str],
     /// Deadlines of the plan, in milliseconds: shorter ones than usual, so that nobody waits in vain for long.
     pub timeouts_ms: &'static [(&'static str, u64)],
+    /// Whether it is in the store's code, which has it in SQLite only.
+    pub in_sqlite: bool,
     /// What is missing to show it.
     pub awaits: Option<Awaits>,
 }
@@ -45,6 +47,7 @@ const USUAL: Facts = Facts {
     plan: &[],
     instance: &[],
     timeouts_ms: &[],
+    in_sqlite: false,
     awaits: None,
 };
 
@@ -85,7 +88,7 @@ bugs! {
     }
     TornMigration {
         name: "torn-migration", classes: &[5], check: "crash-loop", generation: Some(1),
-        symptom: "a migration removes records in one transaction and writes them anew in another",
+        in_sqlite: true, symptom: "a migration removes records in one transaction and writes them anew in another",
         awaits: Some(Awaits::Faults),
     }
     ForgetsDrops {
@@ -95,11 +98,11 @@ bugs! {
     }
     LosesIndexes {
         name: "loses-indexes", classes: &[6], check: "object-changed", versions: "v0.3.0,v0.5.0,v0.6.0", generation: Some(1),
-        symptom: "a migration drops the definitions of indexes from the log",
+        in_sqlite: true, symptom: "a migration drops the definitions of indexes from the log",
     }
     MarksTooEarly {
         name: "marks-too-early", classes: &[7], check: "abort-noticed", generation: Some(1),
-        symptom: "a new generation puts its format on the store before it is promoted, so that the old one cannot restart",
+        in_sqlite: true, symptom: "a new generation puts its format on the store before it is promoted, so that the old one cannot restart",
         awaits: Some(Awaits::Faults),
     }
     SkipVersionHole {
@@ -108,7 +111,7 @@ bugs! {
     }
     SecondUpgradeFails {
         name: "second-upgrade-fails", classes: &[9], check: "crash-loop", versions: "v0.3.0,v0.5.0,v0.6.0",
-        symptom: "a promotion makes a table that an earlier one has made already",
+        in_sqlite: true, symptom: "a promotion makes a table that an earlier one has made already",
     }
     ReusesNumbers {
         name: "reuses-numbers", classes: &[10], check: "duplicated-effect", generation: Some(1),
@@ -122,11 +125,11 @@ bugs! {
     }
     PersistsWrongFormat {
         name: "persists-wrong-format", classes: &[13], check: "crash-loop", generation: Some(1),
-        symptom: "the newest format that the program knows is put on the store instead of the release's own",
+        in_sqlite: true, symptom: "the newest format that the program knows is put on the store instead of the release's own",
     }
     WritesTooNew {
         name: "writes-too-new", classes: &[14], check: "crash-loop", generation: Some(0),
-        symptom: "records are written in a format that the next release does not know",
+        in_sqlite: true, symptom: "records are written in a format that the next release does not know",
     }
     DdlWedges {
         name: "ddl-wedges", classes: &[15], check: "never-ready", generation: Some(1),
@@ -156,16 +159,18 @@ bugs! {
     KeepsGeneration {
         name: "keeps-generation", classes: &[18, 21], check: "two-leaders", versions: "v0.7.0,v0.7.0", generation: Some(1),
         plan: &["--allow-restart"],
-        symptom: "a promotion raises the fence's epoch and not its generation",
+        in_sqlite: true, symptom: "a promotion raises the fence's epoch and not its generation",
     }
     FenceIgnored {
         name: "fence-ignored", classes: &[18, 21], check: "two-leaders", generation: Some(0),
         symptom: "the fence is not checked: an old leader goes on to acknowledge",
     }
     FenceCheckedBefore {
-        name: "fence-checked-before", classes: &[18], check: "two-leaders", generation: Some(0),
-        symptom: "the fence is checked, but not in the transaction that appends",
-        awaits: Some(Awaits::Faults),
+        name: "fence-checked-before", classes: &[18], check: "lost-write",
+        // It takes a promotion that falls between the two; each of these steps is a chance.
+        versions: "v0.7.0,v0.7.0,v0.7.0,v0.7.0,v0.7.0,v0.7.0,v0.7.0,v0.7.0,v0.7.0",
+        plan: &["--allow-restart", "--rate", "20"],
+        in_sqlite: true, symptom: "the fence is checked, but not in the transaction that appends",
     }
     AcknowledgesReadOnly {
         name: "acknowledges-read-only", classes: &[19], check: "read-only-write", generation: Some(1),
@@ -173,7 +178,7 @@ bugs! {
     }
     LeadsAtOnce {
         name: "leads-at-once", classes: &[20], check: "illegal-transition", generation: Some(1),
-        symptom: "a new generation takes the fence when it boots",
+        in_sqlite: true, symptom: "a new generation takes the fence when it boots",
     }
     FencesItself {
         name: "fences-itself", classes: &[20], check: "never-ready", generation: Some(1),
@@ -195,7 +200,7 @@ bugs! {
     ReadyTooEarly {
         name: "ready-too-early", classes: &[22], check: "premature-ready", generation: Some(1),
         symptom: "a new generation says that it is ready before it has read the log",
-        plan: &["--rate", "50", "--max-read-gap", "250ms"], instance: &["--read-rate", "260"],
+        plan: &["--rate", "20", "--probe-interval", "100ms"], instance: &["--read-rate", "40"],
     }
     ReadyAtRest {
         name: "ready-only-at-rest", classes: &[23], check: "never-ready", generation: Some(1),
@@ -209,7 +214,7 @@ bugs! {
     }
     ReservesGeneration {
         name: "reserves-generation", classes: &[24], check: "abort-noticed",
-        symptom: "a new generation that was called off keeps later ones out",
+        in_sqlite: true, symptom: "a new generation that was called off keeps later ones out",
         awaits: Some(Awaits::Faults),
     }
     PromotesUnready {
@@ -266,7 +271,7 @@ bugs! {
     }
     // F. Performance
     PolledConfirmation {
-        name: "polled-confirmation", classes: &[36], check: "latency-cliff", generation: Some(1),
-        symptom: "reads wait for the look at the fence that an idle leader takes now and then",
+        name: "polled-confirmation", classes: &[36], check: "latency-cliff", generation: Some(1), plan: &["--probe-interval", "50ms"],
+        symptom: "reads wait for the looks at the fence that an idle leader takes now and then",
     }
 }

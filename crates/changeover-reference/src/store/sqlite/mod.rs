@@ -374,6 +374,9 @@ impl MetadataStore for SqliteStore {
         if checked && self.fence()?.token != token {
             return Ok(Appended::Fenced(self.fence()?.token));
         }
+        if checked {
+            std::thread::sleep(Duration::from_millis(3));
+        }
         self.write(|store, transaction| {
             let (token, upper) = match store.read_fence(transaction) {
                 Ok(Some(fence)) if checked => (fence.token, fence.upper),
