@@ -9,6 +9,7 @@ use crate::findings::Found;
 use crate::gap::{self, Sent, StepGaps, StepSpan};
 use crate::lanes::{LANES, LaneId, Lanes};
 use crate::models::Models;
+use crate::observed::{self, Issued};
 use crate::protocol::{self, ObservedWrite};
 use crate::quality::{self, WorkloadCounts};
 use crate::rolling::model_of;
@@ -37,6 +38,7 @@ pub struct Judge {
     /// Operations that do not fit their model, and the first reason.
     misfits: (u64, Option<BadInput>),
     operations: u64,
+    issued: Issued,
     observed_writes: Vec<ObservedWrite>,
     counts: OperationCounts,
     workload: WorkloadCounts,
@@ -55,6 +57,7 @@ impl Judge {
             models: Models::new(&Header::new(Model::Set.name()), Consistency::default()),
             misfits: (0, None),
             operations: 0,
+            issued: Issued::default(),
             observed_writes: Vec::new(),
             counts: OperationCounts {
                 acknowledged_writes: Some(0),
@@ -81,6 +84,7 @@ impl Judge {
         self.lanes.operation(operation);
         self.clients.operation(operation);
         self.judged(operation);
+        self.issued.operation(operation);
         self.observed_write(operation);
     }
 
@@ -120,7 +124,7 @@ impl Judge {
             Outcome::Unknown => self.counts.unknown += 1,
         }
         let ok = operation.outcome == Outcome::Ok;
-        if ok && !matches!(operation.op, Op::Read | Op::Connect | Op::Query) {
+        if ok && reads_and_writes(operation).1 {
             *self.counts.acknowledged_writes.get_or_insert(0) += 1;
         }
         if operation.source == Some(Source::Lane) {
@@ -128,10 +132,9 @@ impl Judge {
         }
         self.workload.total += 1;
         if ok {
-            match operation.op {
-                Op::Read => self.workload.reads += 1,
-                _ => self.workload.writes += 1,
-            }
+            let (reads, writes) = reads_and_writes(operation);
+            self.workload.reads += u64::from(reads);
+            self.workload.writes += u64::from(writes);
         }
     }
 
@@ -181,6 +184,9 @@ impl Judge {
         let clients = std::mem::take(&mut self.clients);
         findings.extend(clients.judge(&self.plan, &self.events, &timeline, &lanes));
         findings.extend(cliff::judge(&timeline, &lanes, self.interval()));
+        findings.extend(observed::judge(&self.plan, &self.events));
+        let issued = std::mem::take(&mut self.issued);
+        findings.extend(issued.judge(|at| timeline.step_at(at)));
         let judged = self.models.judge(&timeline);
         let mut doubts = self.doubts(&lanes, &timeline);
         for model in judged.models {
@@ -294,6 +300,7 @@ impl Judge {
         let interval = self.interval();
         let mut doubts = quality::doubts_of_run(&self.plan, timeline);
         doubts.extend(protocol::doubts(&self.events));
+        doubts.extend(observed::doubts(&self.plan, &self.events));
         doubts.extend(quality::doubts_of_workload(
             &self.plan,
             self.workload,
@@ -319,6 +326,20 @@ impl Judge {
             ));
         }
         doubts
+    }
+}
+
+/// Whether an operation reads, and whether it writes: a transaction may do both.
+fn reads_and_writes(operation: &Operation) -> (bool, bool) {
+    match operation.op {
+        Op::Read => (true, false),
+        Op::Connect | Op::Query => (false, false),
+        Op::Txn => {
+            let parts = operation.value.as_array().map(Vec::as_slice);
+            let does = |what: &str| parts.unwrap_or_default().iter().any(|part| part[0] == what);
+            (does("read"), does("append"))
+        }
+        Op::Add | Op::Write | Op::Cas | Op::Transfer => (false, true),
     }
 }
 

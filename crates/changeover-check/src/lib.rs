@@ -28,6 +28,7 @@ pub mod lanes;
 pub mod latency;
 mod lines;
 mod models;
+mod observed;
 mod ops;
 pub mod probe;
 mod processes;

@@ -203,7 +203,11 @@ pub(crate) fn doubts_of_workload(
         }
         return doubts;
     };
-    if plan.workload.models.is_empty() {
+    // Other workloads leave nothing in the history.
+    let kinds = plan.workload.kinds();
+    let models = kinds.iter().filter(|kind| kind.is_model()).count() as u64;
+    let with_operations = kinds.iter().filter(|kind| kind.has_operations()).count() as u64;
+    if models == 0 {
         return doubts;
     }
     if counts.writes == 0 {
@@ -216,7 +220,8 @@ pub(crate) fn doubts_of_workload(
         start: began,
         end: timeline.load_end_intent.unwrap_or(timeline.last),
     };
-    let planned = u128::from(ran.length()) * u128::from(plan.workload.rate) / u128::from(SECOND);
+    let all = u128::from(ran.length()) * u128::from(plan.workload.rate) / u128::from(SECOND);
+    let planned = all * u128::from(models) / u128::from(with_operations.max(1));
     if u128::from(counts.total) < planned / 2 {
         doubts.push(format!(
             "the workload sent only {} of about {planned} operations",

@@ -168,6 +168,7 @@ pub(crate) fn plan(steps: u32) -> Plan {
             .collect(),
         workload: WorkloadPlan {
             models: vec!["set".to_owned()],
+            details: Default::default(),
             rate: 200,
             clients: 8,
             probe_interval_ms: 10,

@@ -69,6 +69,7 @@ pub(crate) fn verdict(plan: &Plan, judged: Judged) -> Verdict {
         operations,
     } = judged;
     sort(&mut findings);
+    let skipped = &plan.workload.details.skipped;
     let reasons = reasons(&findings, &doubts);
     Verdict {
         format: Kind::Verdict.mark(),
@@ -83,6 +84,7 @@ pub(crate) fn verdict(plan: &Plan, judged: Judged) -> Verdict {
         findings,
         budgets,
         operations,
+        skipped: skipped.iter().map(ToString::to_string).collect(),
         reproduce,
         probe: None,
     }

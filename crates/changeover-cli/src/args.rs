@@ -132,7 +132,7 @@ pub(crate) struct PlanOptions {
     /// Take this saved plan as it is, instead of making one; that of a target in a file needs --target with it
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "runtime", "versions", "strategy", "seed", "rate", "clients", "probe_interval",
-        "max_write_gap", "max_read_gap", "max_connect_gap", "instance_arg", "from", "to", "rng", "probability",
+        "workload", "max_write_gap", "max_read_gap", "max_connect_gap", "instance_arg", "from", "to", "rng", "probability",
         "max_versions", "first", "last", "then", "rules", "allow_restart", "current_version",
         "system_parameter", "system_parameters", "allow_unknown_parameters", "image_repository",
     ])]
@@ -245,6 +245,10 @@ pub(crate) struct ServiceOptions {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Load and budgets")]
 pub(crate) struct LoadOptions {
+    /// What clients do, several of: set, register, counter, bank, append, session, ddl, objects=FILE, script=FILE, aged [default: set]
+    #[arg(long, value_name = "LIST")]
+    pub(crate) workload: Vec<String>,
+
     /// Workload operations a second, over all clients [default: the target's]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = whole_number)]
     pub(crate) rate: Option<i64>,

@@ -18,6 +18,7 @@ mod store;
 mod target_file;
 mod usage;
 mod watch;
+mod workload;
 
 use args::{Cli, Command, ReferenceCommand};
 use clap::Parser;

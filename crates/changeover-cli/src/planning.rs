@@ -2,7 +2,7 @@
 
 use crate::args::{LoadOptions, PlanOptions, ServiceOptions};
 use crate::error::CliError;
-use crate::{knowledge, output};
+use crate::{knowledge, output, workload};
 use changeover_model::Plan;
 use changeover_plan::{
     DrawRequest, Knowledge, ParameterRequest, PlanRequestError, Request, UnknownName,
@@ -100,6 +100,7 @@ fn request(options: &PlanOptions, known: &Knowledge) -> Result<Request, CliError
         current_version: knowledge::current_version(legality, known)?,
         image_repository: service.image_repository.clone(),
         runtime: service.runtime.clone(),
+        workload: workload::asked_for(&load.workload)?,
         rate: load.rate,
         clients: load.clients,
         probe_interval_ms: load.probe_interval.map(whole_milliseconds).transpose()?,

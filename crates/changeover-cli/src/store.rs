@@ -3,6 +3,7 @@
 use crate::args::MetadataStore as Given;
 use crate::error::CliError;
 use changeover_model::plan::Plan;
+use changeover_model::workload::WorkloadKind;
 use changeover_reference::{PostgresAddress, StoreTrouble, look, remove};
 use changeover_rehearse::metadata_store::{MetadataStore, Remove};
 use changeover_runtime::postgres::Programs;
@@ -35,6 +36,12 @@ impl Store {
     /// When the place is none, is somebody else's, or cannot be reached.
     pub(crate) fn of(plan: &Plan, given: Option<&Given>) -> Result<Self, CliError> {
         let location = given.and_then(|given| given.location.as_deref());
+        let own = location.is_none_or(|at| at.starts_with("//") && !at.contains("schema="));
+        if plan.workload.has(WorkloadKind::Aged) && !own {
+            return Err(CliError::bad_input(
+                "workload aged begins with a store that older releases make: leave out where the metadata store lies, or name a server without a schema",
+            ));
+        }
         match (plan.metadata_store.as_str(), location) {
             ("postgres", None) => Programs::find().map(Store::PrivatePostgres).ok_or_else(|| {
                 CliError::cannot_run_here(

@@ -5,6 +5,7 @@
 
 use crate::format::Kind;
 use crate::history::Outcome;
+use crate::observation::Observation;
 use crate::plan::Timeout;
 use crate::version::PathVersion;
 use serde::{Deserialize, Serialize};
@@ -447,6 +448,21 @@ pub enum EventKind {
         /// What.
         what: String,
     },
+    /// Older releases are about to make the data that the run begins with.
+    AgeIntent {
+        /// Which, oldest first.
+        versions: Vec<PathVersion>,
+    },
+    /// They did.
+    AgeDone {
+        /// Whether they had done so for an earlier run.
+        reused: bool,
+    },
+    /// A workload that acts at moments of a step saw something.
+    WorkloadSeen {
+        /// What.
+        seen: Box<Observation>,
+    },
     /// A person or a signal ended the run.
     Interrupted {
         /// The signal's name.
@@ -526,6 +542,7 @@ impl Event {
                 | EventKind::SwitchIntent { .. }
                 | EventKind::MetadataStoreIntent
                 | EventKind::MetadataStoreEndIntent
+                | EventKind::AgeIntent { .. }
                 | EventKind::PrepareIntent
                 | EventKind::LoadIntent
                 | EventKind::LoadEndIntent

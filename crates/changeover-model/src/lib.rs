@@ -12,6 +12,7 @@ pub mod event;
 pub mod format;
 pub mod history;
 pub mod nearest;
+pub mod observation;
 pub mod plan;
 pub mod probe;
 pub mod service;

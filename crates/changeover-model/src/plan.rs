@@ -4,6 +4,8 @@ use crate::check::{Check, Severity};
 use crate::format::Kind;
 use crate::service::{ServiceArgs, check_services};
 use crate::version::PathVersion;
+use crate::workload::{Capability, WorkloadKind};
+use crate::{nearest, workload};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -78,7 +80,7 @@ pub struct StepPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkloadPlan {
-    /// The models, for instance `set`.
+    /// The workloads, for instance `set`; see [`WorkloadKind`].
     pub models: Vec<String>,
     /// Operations a second over all clients, at least 1; the lanes come on top.
     pub rate: u32,
@@ -88,9 +90,75 @@ pub struct WorkloadPlan {
     pub probe_interval_ms: u64,
     /// The seed that makes operation n of client c a pure function.
     pub seed: String,
+    /// What some workloads need to be told.
+    #[serde(default, skip_serializing_if = "WorkloadDetails::is_empty")]
+    pub details: WorkloadDetails,
+}
+
+/// What some workloads need to be told, and what was left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadDetails {
+    /// The statements of `objects`, as its file has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<String>,
+    /// The statements of `script`, as its file has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+    /// The versions that make the data of `aged`, oldest first; the path goes on from the last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aged: Vec<PathVersion>,
+    /// What was asked for and cannot be had of this target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
+}
+
+/// A workload that is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skipped {
+    /// Which.
+    pub workload: WorkloadKind,
+    /// What the target would need for it.
+    pub lacks: Capability,
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "workload {} is skipped: it needs {}, which the target does not have",
+            self.workload, self.lacks
+        )
+    }
+}
+
+impl WorkloadDetails {
+    /// Whether there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        *self == WorkloadDetails::default()
+    }
 }
 
 impl WorkloadPlan {
+    /// The workloads of a plan that was validated, each once.
+    pub fn kinds(&self) -> Vec<WorkloadKind> {
+        let kinds = self.models.iter();
+        kinds.filter_map(|name| WorkloadKind::named(name)).collect()
+    }
+
+    /// Whether it has this workload.
+    pub fn has(&self, kind: WorkloadKind) -> bool {
+        self.models.iter().any(|name| name == kind.name())
+    }
+
+    /// Whether its history has operations of other models than `set`, which the lanes' are of.
+    pub fn is_mixed(&self) -> bool {
+        self.kinds()
+            .iter()
+            .any(|kind| kind.is_model() && *kind != WorkloadKind::Set)
+    }
+
     /// How long a quiet window is, in milliseconds: 500, or 20 intervals of the lanes if that is longer.
     pub fn quiet_window_ms(&self) -> u64 {
         self.probe_interval_ms.saturating_mul(20).max(500)
@@ -305,17 +373,7 @@ impl Plan {
                 return refuse(at.into(), problem);
             }
         }
-        if workload.models.is_empty() {
-            return refuse("workload.models".into(), "is empty; name set".into());
-        }
-        for model in &workload.models {
-            if model != "set" {
-                return refuse(
-                    "workload.models".into(),
-                    format!("unknown model {model:?}; known: set"),
-                );
-            }
-        }
+        validate_workloads(workload)?;
         for (_, name) in Timeout::ALL {
             match self.timeouts_ms.get(name) {
                 None => {
@@ -369,6 +427,54 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+fn validate_workloads(plan: &WorkloadPlan) -> Result<(), PlanError> {
+    let refuse = |at: String, problem: String| Err(PlanError { at, problem });
+    let names = || WorkloadKind::ALL.iter().map(|kind| kind.name());
+    if plan.models.is_empty() {
+        return refuse("workload.models".into(), "is empty; name set".into());
+    }
+    for (index, model) in plan.models.iter().enumerate() {
+        let at = format!("workload.models[{index}]");
+        if WorkloadKind::named(model).is_none() {
+            let suggestion = nearest::suggestion(model, names());
+            return refuse(at, format!("unknown workload {model:?}: {suggestion}"));
+        }
+        if plan.models[..index].contains(model) {
+            return refuse(at, format!("{model} is there twice; name it once"));
+        }
+    }
+    let details = &plan.details;
+    let told = [
+        (WorkloadKind::Objects, details.objects.is_some()),
+        (WorkloadKind::Script, details.script.is_some()),
+        (WorkloadKind::Aged, !details.aged.is_empty()),
+    ];
+    for (kind, told) in told {
+        let at = format!("workload.details.{kind}");
+        match (plan.has(kind), told) {
+            (true, false) => {
+                return refuse(at, format!("is missing, and workload {kind} needs it"));
+            }
+            (false, true) => {
+                let problem = format!("is given, and workload.models has no {kind}; add it there");
+                return refuse(at, problem);
+            }
+            _ => {}
+        }
+    }
+    let in_file = |kind: WorkloadKind, error: workload::FileError| PlanError {
+        at: format!("workload.details.{kind}"),
+        problem: error.to_string(),
+    };
+    if let Some(text) = &details.objects {
+        workload::Objects::parse(text).map_err(|e| in_file(WorkloadKind::Objects, e))?;
+    }
+    if let Some(text) = &details.script {
+        workload::Script::parse(text).map_err(|e| in_file(WorkloadKind::Script, e))?;
+    }
+    Ok(())
 }
 
 /// serde_json ends its messages with ` at line L column C`, which we say first.

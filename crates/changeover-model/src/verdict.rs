@@ -36,6 +36,9 @@ pub struct Verdict {
     pub budgets: Vec<BudgetReport>,
     /// How many operations there were.
     pub operations: OperationCounts,
+    /// What was asked for and left out, because the target has not what it needs, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
     /// The command that runs the same plan again.
     pub reproduce: String,
     /// What a probe saw besides; `None` for rehearsals.

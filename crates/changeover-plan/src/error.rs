@@ -6,8 +6,9 @@ use crate::request::{Strategy, UnknownName};
 use crate::rules::RulesError;
 use crate::seed::SeedError;
 use changeover_model::catalog::CatalogError;
-use changeover_model::plan::PlanError;
+use changeover_model::plan::{PlanError, Skipped};
 use changeover_model::version::{PathVersion, Version, VersionError};
+use changeover_model::workload::WorkloadKind;
 use thiserror::Error;
 
 /// Why a request gives no plan: what was asked for, what is wrong with it, what would do.
@@ -111,6 +112,28 @@ pub enum PlanRequestError {
         /// The option that asks for it.
         option: &'static str,
     },
+    /// Workloads none of which the target can run.
+    #[error("target {target} can run no workload of those asked for: {}", why(.skipped))]
+    NothingToDo {
+        /// The target.
+        target: String,
+        /// What was asked for, and what it would need.
+        skipped: Vec<Skipped>,
+    },
+    /// A workload that is named twice.
+    #[error("workload {kind} is named twice: name it once")]
+    WorkloadTwice {
+        /// Which.
+        kind: WorkloadKind,
+    },
+    /// Data that nobody older can have made.
+    #[error(
+        "workload aged needs a usable release older than {first}, which the path begins with: begin with a later version"
+    )]
+    NothingOlder {
+        /// The path's first version.
+        first: PathVersion,
+    },
     /// Where no image can be.
     #[error(
         "{repository:?} is no image repository: give a name without a tag, such as ghcr.io/materializeinc/materialize/materialized"
@@ -138,6 +161,17 @@ pub enum PlanRequestError {
     /// Something only the finished plan shows.
     #[error("the plan would make no sense: {0}")]
     Invalid(#[from] PlanError),
+}
+
+/// Which workload needs what.
+fn why(skipped: &[Skipped]) -> String {
+    let each = skipped.iter().map(|skipped| {
+        format!(
+            "{} needs {}, which it does not have",
+            skipped.workload, skipped.lacks
+        )
+    });
+    each.collect::<Vec<_>>().join("; ")
 }
 
 /// The parser's sentence, with the suggestion before the line that carries the caret.

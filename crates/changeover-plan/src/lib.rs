@@ -23,6 +23,7 @@ mod seed;
 mod services;
 mod stream;
 pub mod tree;
+mod workloads;
 
 pub use draw::{
     Anchors, Draw, DrawError, PathRandom, draw_anchored_path, draw_path,
@@ -38,3 +39,4 @@ pub use review::review;
 pub use seed::{DEFAULT_SEED, Seed, SeedError};
 pub use services::generate_upgrade_args;
 pub use stream::Stream;
+pub use workloads::WorkloadRequest;

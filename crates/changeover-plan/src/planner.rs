@@ -43,6 +43,8 @@ pub fn plan(request: &Request, known: &Knowledge) -> Result<(Plan, Vec<String>),
     let (path, findings) = legality::judge(&path, &router, illegal, request.allow_restart)?;
     let (parameters, more) = system_parameters(request, known, &path[0], &seed)?;
     warnings.extend(more);
+    let (models, details) = request.workload.of_target(known, &path)?;
+    warnings.extend(details.skipped.iter().map(ToString::to_string));
     let services = generate_upgrade_args(&path, &parameters, image_repository(request, head)?)?;
     let plan = Plan {
         format: Kind::Plan.mark(),
@@ -58,7 +60,11 @@ pub fn plan(request: &Request, known: &Knowledge) -> Result<(Plan, Vec<String>),
         steps: steps(&path, &services),
         path,
         services,
-        workload: workload(request, &known.target, &seed)?,
+        workload: WorkloadPlan {
+            models,
+            details,
+            ..workload(request, &known.target, &seed)?
+        },
         timeouts_ms: timeouts(request, &known.target)?,
         budgets: budgets(request, &known.target)?,
         metadata_store: metadata_store(request, head)?.to_owned(),
@@ -176,6 +182,7 @@ fn workload(
     }
     Ok(WorkloadPlan {
         models: vec!["set".to_owned()],
+        details: Default::default(),
         rate: count(
             "the rate",
             request.rate,

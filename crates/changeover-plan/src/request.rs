@@ -1,6 +1,7 @@
 //! What a person asks a plan for.
 
 use crate::parameters::ParameterMode;
+use crate::workloads::WorkloadRequest;
 use changeover_model::nearest;
 use changeover_model::version::{PathVersion, Version};
 use std::collections::BTreeMap;
@@ -130,6 +131,8 @@ pub struct Request {
     pub image_repository: Option<String>,
     /// The runtime's name.
     pub runtime: Option<String>,
+    /// What clients do.
+    pub workload: WorkloadRequest,
     /// Workload operations a second, at least 1.
     pub rate: Option<i64>,
     /// Workload clients, at least 1.

@@ -7,7 +7,7 @@ use crate::planner::{is_repository, known_metadata_store, known_runtime};
 use crate::request::{Generator, Strategy};
 use crate::route::Router;
 use crate::seed::Seed;
-use crate::{legality, path};
+use crate::{legality, path, workloads};
 use changeover_model::plan::{Plan, PlanError};
 use changeover_model::service::ServiceArgs;
 use changeover_model::target::TargetHead;
@@ -39,7 +39,24 @@ pub fn review(
             problem,
         })?;
     }
+    for kind in plan.workload.kinds() {
+        if let Some(lacks) = workloads::lacks(kind, &known.target) {
+            let problem = format!(
+                "{kind} needs {lacks}, which target {} does not have; take it out",
+                plan.target
+            );
+            let at = "workload.models".to_owned();
+            return Err(PlanError { at, problem }.into());
+        }
+    }
     let mut warnings = path::admit(&plan.path, &known.catalog)?;
+    warnings.extend(
+        plan.workload
+            .details
+            .skipped
+            .iter()
+            .map(ToString::to_string),
+    );
     warnings.extend(parameters(&plan.services, known)?);
     // A plan may have asked nobody.
     let rules = match plan.rules.as_slice() {

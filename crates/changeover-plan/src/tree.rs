@@ -35,6 +35,17 @@ pub fn render(plan: &Plan, instances: &Instances) -> String {
         ),
         format!("budgets: {}", budgets(plan)),
     ];
+    // The default goes without saying.
+    if workload.models != ["set"] {
+        header.insert(2, format!("workloads: {}", workload.models.join(", ")));
+    }
+    if !workload.details.aged.is_empty() {
+        header.push(format!(
+            "data made by {} before",
+            joined(&workload.details.aged)
+        ));
+    }
+    header.extend(workload.details.skipped.iter().map(ToString::to_string));
     if !plan.rules.is_empty() {
         header.push(format!("rules: {}", plan.rules.join(", ")));
     }

@@ -1,4 +1,4 @@
-//! The full read: one read of every key that was written, so that everything acknowledged can be compared.
+//! The full read: one read of everything that was written, so that everything acknowledged can be compared.
 
 use crate::client::{Answer, Client, ClientTarget, Request};
 use crate::record::Recorder;
@@ -24,17 +24,17 @@ pub struct FullRead {
     pub unread: u64,
 }
 
-/// Reads `keys` through `target`, the front door. An attempt that fails is made again until `deadline`; each key is
+/// Performs `reads` through `target`, the front door. An attempt that fails is made again until `deadline`; each is
 /// recorded as one operation, the read that succeeded or else the last attempt (`not-sent` if there was none). Takes
 /// at most until `deadline`.
 pub async fn full_read(
     recorder: &Recorder,
     target: &ClientTarget,
-    keys: Vec<String>,
+    reads: Vec<Request>,
     deadline: Instant,
 ) -> FullRead {
-    let count = keys.len() as u64;
-    let queue = Arc::new(Mutex::new(keys.into_iter()));
+    let count = reads.len() as u64;
+    let queue = Arc::new(Mutex::new(reads.into_iter()));
     let mut readers = JoinSet::new();
     for _ in 0..CONNECTIONS.min(count as usize) {
         let reader = Reader {
@@ -59,13 +59,13 @@ struct Reader {
 }
 
 impl Reader {
-    /// Reads keys until there are no more. Returns how many it could not read.
-    async fn run(mut self, queue: Arc<Mutex<std::vec::IntoIter<String>>>) -> u64 {
+    /// Reads until there is no more to read. Returns how much it could not.
+    async fn run(mut self, queue: Arc<Mutex<std::vec::IntoIter<Request>>>) -> u64 {
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         let seat = Seat::new(&self.recorder);
         let mut unread = 0;
-        while let Some(key) = next() {
-            unread += u64::from(!self.read(seat, key).await);
+        while let Some(request) = next() {
+            unread += u64::from(!self.read(seat, request).await);
         }
         if let Some(client) = self.client {
             client.close().await;
@@ -73,9 +73,8 @@ impl Reader {
         unread
     }
 
-    async fn read(&mut self, seat: Seat, key: String) -> bool {
+    async fn read(&mut self, seat: Seat, request: Request) -> bool {
         let clock = self.recorder.clock();
-        let request = Request::Read { key };
         let mut invoke = clock.now();
         let mut ended = invoke;
         let mut answer = Answer::not_sent();

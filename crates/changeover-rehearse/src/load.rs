@@ -6,7 +6,9 @@ use crate::record::Recorder;
 use crate::schedule::{Pace, Ticker};
 use crate::tally::{Keys, Live, Tally};
 use crate::workload::Workload;
+use crate::workload::script::ScriptTally;
 use changeover_model::plan::WorkloadPlan;
+use changeover_model::workload::{Capabilities, Script};
 use std::io;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -19,6 +21,7 @@ pub struct Load {
     ticker: Ticker,
     tasks: TaskTracker,
     tally: Arc<Tally>,
+    answers: Option<Arc<ScriptTally>>,
 }
 
 impl Load {
@@ -33,10 +36,30 @@ impl Load {
         target: &ClientTarget,
         plan: &WorkloadPlan,
     ) -> io::Result<Self> {
-        let tally = Arc::new(Tally::new(recorder));
+        Self::start_for(recorder, target, plan, &Capabilities::new())
+    }
+
+    /// The same, for a target that can do this.
+    ///
+    /// # Errors
+    ///
+    /// When the schedule's thread cannot be started.
+    pub fn start_for(
+        recorder: Recorder,
+        target: &ClientTarget,
+        plan: &WorkloadPlan,
+        capabilities: &Capabilities,
+    ) -> io::Result<Self> {
+        // A plan that was validated has one that parses.
+        let script = plan.details.script.as_deref();
+        let script = script.and_then(|text| Script::parse(text).ok());
+        let answers = script
+            .as_ref()
+            .map(|script| Arc::new(ScriptTally::new(recorder.clone(), script)));
+        let tally = Arc::new(Tally::with_script(recorder, answers.clone()));
         let tasks = TaskTracker::new();
         // The workload's clients come first, so that client c of the plan tends to be client c of the history.
-        let workload = Workload::new(plan, target, &tally, &tasks);
+        let workload = Workload::new(plan, capabilities, script, target, &tally, &tasks);
         let lanes = LANES.map(
             |LaneId {
                  class, connection, ..
@@ -57,8 +80,10 @@ impl Load {
         let mut paces: Vec<_> = (0..LANES.len())
             .map(|lane| lanes::pace(lane, LANES.len(), start, interval))
             .collect();
-        // Between the first two lanes.
-        paces.push(Pace::per_second(start + interval / 10, plan.rate));
+        // Between the first two lanes. Workloads that only act at moments of a step have no operations.
+        if plan.kinds().iter().any(|kind| kind.has_operations()) {
+            paces.push(Pace::per_second(start + interval / 10, plan.rate));
+        }
         let ticker = Ticker::start(clock, paces, move |due| match lanes.get(due.schedule) {
             Some(lane) => lane.fire(due),
             None => workload.fire(due),
@@ -67,6 +92,7 @@ impl Load {
             ticker,
             tasks,
             tally,
+            answers,
         })
     }
 
@@ -83,10 +109,18 @@ impl Load {
     /// Ends the schedule and waits until the last operation has ended, which takes at most twice the time of an
     /// operation.
     pub async fn stop(self) {
-        let Load { ticker, tasks, .. } = self;
+        let Load {
+            ticker,
+            tasks,
+            answers,
+            ..
+        } = self;
         // With the schedule go the clients' queues, and with those, after the last operation, the clients.
         ticker.stop().await;
         tasks.close();
         tasks.wait().await;
+        if let Some(answers) = answers {
+            answers.finish();
+        }
     }
 }

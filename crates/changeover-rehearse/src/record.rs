@@ -2,7 +2,9 @@
 
 use crate::clock::Clock;
 use changeover_model::event::{Event, EventKind};
-use changeover_model::history::Operation;
+use changeover_model::history::{Op, Operation};
+use changeover_model::observation::Observation;
+use changeover_model::workload::WorkloadKind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -35,6 +37,8 @@ pub struct Recorder {
 }
 
 struct Shared {
+    /// Whether every operation names its model.
+    mixed: bool,
     sink: Box<dyn Sink>,
     seq: u64,
 }
@@ -44,10 +48,19 @@ impl Recorder {
     pub fn new(clock: Clock, sink: Box<dyn Sink>) -> Self {
         Recorder {
             clock,
-            shared: Arc::new(Mutex::new(Shared { sink, seq: 0 })),
+            shared: Arc::new(Mutex::new(Shared {
+                mixed: false,
+                sink,
+                seq: 0,
+            })),
             processes: Arc::new(AtomicU64::new(0)),
             clients: Arc::new(AtomicU64::new(0)),
         }
+    }
+
+    /// From now on the history is a mixed one: what names no model, and is of one, is of `set`.
+    pub fn mix(&self) {
+        self.lock().mixed = true;
     }
 
     /// The run's clock.
@@ -83,9 +96,22 @@ impl Recorder {
         at
     }
 
+    /// Records what a workload saw. Returns its stamp.
+    pub fn observed(&self, about: &About, seen: Observation) -> u64 {
+        let seen = Box::new(seen);
+        self.event(about, EventKind::WorkloadSeen { seen })
+    }
+
     /// Records an operation that has ended.
     pub fn operation(&self, operation: &Operation) {
-        self.lock().sink.operation(operation);
+        let mut shared = self.lock();
+        if shared.mixed && operation.model.is_none() && operation.op != Op::Connect {
+            let mut operation = operation.clone();
+            operation.model = Some(WorkloadKind::Set.name().to_owned());
+            shared.sink.operation(&operation);
+        } else {
+            shared.sink.operation(operation);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {

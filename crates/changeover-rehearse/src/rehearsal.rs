@@ -11,6 +11,7 @@ use crate::record::{About, Recorder};
 use crate::supervisor::{ExitRules, Now};
 use crate::surroundings::ClientSide;
 use crate::tally::{Keys, Live};
+use crate::workload::{self, aged::Chain, moments::Moments};
 use changeover_model::event::EventKind;
 use changeover_model::plan::{Plan, StepPlan};
 use changeover_model::target::Target;
@@ -50,6 +51,8 @@ pub struct Setup {
     pub program: String,
     /// The metadata store that the generations share.
     pub metadata_store: MetadataStore,
+    /// Where stores that older releases have made are kept for the next run; nowhere without it.
+    pub fixtures: Option<PathBuf>,
 }
 
 /// How a rehearsal ended. What it means is the judge's business.
@@ -80,8 +83,12 @@ pub async fn rehearse(setup: Setup) -> Ending {
         run_dir,
         program,
         metadata_store,
+        fixtures,
     } = setup;
     let interrupted = cancel.clone();
+    if plan.workload.is_mixed() {
+        recorder.mix();
+    }
     let timeouts = Timeouts::of(&plan);
     let clients = ClientSide::new(
         recorder.clone(),
@@ -112,6 +119,7 @@ pub async fn rehearse(setup: Setup) -> Ending {
         store: OpenStore::default(),
         plan,
         live,
+        fixtures,
         leader: None,
         load: None,
     };
@@ -130,6 +138,7 @@ struct Rehearsal {
     launcher: Launcher,
     plan: Plan,
     live: Arc<OnceLock<Arc<Live>>>,
+    fixtures: Option<PathBuf>,
     leader: Option<Running>,
     load: Option<Load>,
     store: OpenStore,
@@ -154,6 +163,7 @@ impl Rehearsal {
             )
         })?;
         self.open_store(store).await?;
+        self.age().await?;
         let launch = self.launch(0).await?;
         let first = self.driver.start_first(&self.plan.path[0], launch).await;
         self.leader = Some(first.map_err(|failed| match failed.not_spawned {
@@ -169,6 +179,7 @@ impl Rehearsal {
             // Nothing else goes on in a quiet window: reading everything back comes after it.
             self.quiet_window(step.number).await?;
             self.full_read(Some(step.number)).await;
+            self.after().await?;
             self.see_catalog(step.number).await?;
         }
         Ok(())
@@ -199,6 +210,37 @@ impl Rehearsal {
         Ok(())
     }
 
+    /// Lets older releases make the data that the run begins with.
+    async fn age(&self) -> Result<(), Ending> {
+        let versions = &self.plan.workload.details.aged;
+        if versions.is_empty() {
+            return Ok(());
+        }
+        let launcher = &self.launcher;
+        let chain = Chain {
+            target: &launcher.target,
+            service: &self.plan.services[0],
+            versions,
+            program: &launcher.program,
+        };
+        self.event(
+            None,
+            EventKind::AgeIntent {
+                versions: versions.clone(),
+            },
+        );
+        let env = &launcher.metadata_store_env;
+        let aged = chain.age(&launcher.metadata_store, env, self.fixtures.as_deref());
+        let aged = tokio::select! {
+            biased;
+            () = self.driver.cancel.cancelled() => return Err(Ending::Interrupted),
+            aged = aged => aged,
+        };
+        let reused = aged.map_err(|e| self.failed(0, e))?;
+        self.event(None, EventKind::AgeDone { reused });
+        Ok(())
+    }
+
     async fn launch(&self, index: usize) -> Result<Launch, Ending> {
         let (service, version) = (&self.plan.services[index], &self.plan.path[index]);
         self.launcher
@@ -222,13 +264,18 @@ impl Rehearsal {
 
     async fn step(&mut self, step: &StepPlan, service: usize) -> Result<(), Ending> {
         let launch = self.launch(service).await?;
+        if let Some(moments) = self.driver.surroundings.moments.get() {
+            moments.begin(step.number);
+        }
         let Some(leader) = &mut self.leader else {
             return Err(self.failed(service, "there is no leader to upgrade".to_owned()));
         };
-        self.driver
-            .replace(leader, step, launch)
-            .await
-            .map_err(ending)
+        let replaced = self.driver.replace(leader, step, launch).await;
+        if let Some(moments) = self.driver.surroundings.moments.get() {
+            // Also of a step that failed: what was begun is not broken off.
+            moments.settle().await;
+        }
+        replaced.map_err(ending)
     }
 
     /// Creates what the clients need.
@@ -236,12 +283,21 @@ impl Rehearsal {
         let clients = &self.driver.surroundings;
         self.event(None, EventKind::PrepareIntent);
         let door = clients.front_door.addr();
-        clients
-            .execute(door, &clients.client.create)
-            .await
-            .map_err(|e| {
-                self.failed(0, format!("the clients' tables could not be created: {e}"))
-            })?;
+        let (plan, of_target) = (&self.plan.workload, &self.launcher.target);
+        let statements = workload::create(plan, of_target);
+        clients.execute(door, &statements).await.map_err(|e| {
+            self.failed(0, format!("the clients' tables could not be created: {e}"))
+        })?;
+        let moments = Moments::new(
+            &self.driver.recorder,
+            plan,
+            of_target,
+            door,
+            self.driver.timeouts.operation,
+        );
+        moments.start().await;
+        // Set once: a run is prepared once.
+        let _ = clients.moments.set(moments);
         self.event(None, EventKind::PrepareDone);
         self.see_catalog(0).await
     }
@@ -252,7 +308,12 @@ impl Rehearsal {
             .target(clients.front_door.addr())
             .map_err(|e| self.failed(0, e.to_string()))?;
         self.event(None, EventKind::LoadIntent);
-        let load = Load::start(self.driver.recorder.clone(), &target, &self.plan.workload)
+        let recorder = self.driver.recorder.clone();
+        let (plan, can) = (
+            &self.plan.workload,
+            &self.launcher.target.workload.capabilities,
+        );
+        let load = Load::start_for(recorder, &target, plan, can)
             .map_err(|e| self.failed(0, format!("the load could not be started: {e}")))?;
         self.event(None, EventKind::LoadDone);
         // Both are set once: there is one load in a run.
@@ -274,6 +335,18 @@ impl Rehearsal {
         }
     }
 
+    /// What workloads that act at moments do after a step.
+    async fn after(&self) -> Result<(), Ending> {
+        let Some(moments) = self.driver.surroundings.moments.get() else {
+            return Ok(());
+        };
+        tokio::select! {
+            biased;
+            () = self.driver.cancel.cancelled() => Err(Ending::Interrupted),
+            () = moments.after() => Ok(()),
+        }
+    }
+
     async fn quiet_window(&self, step: u32) -> Result<(), Ending> {
         let window = Duration::from_millis(self.plan.workload.quiet_window_ms());
         self.event(Some(step), EventKind::QuietWindowStarted);
@@ -288,7 +361,7 @@ impl Rehearsal {
 
     async fn full_read(&self, step: Option<u32>) {
         let clients = &self.driver.surroundings;
-        let Some(keys) = clients.keys.get().map(|keys: &Arc<Keys>| keys.all()) else {
+        let Some(keys) = clients.keys.get().map(|keys: &Arc<Keys>| keys.reads()) else {
             return;
         };
         let Ok(target) = clients.target(clients.front_door.addr()) else {

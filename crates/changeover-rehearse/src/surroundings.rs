@@ -6,6 +6,7 @@ use crate::front_door::FrontDoor;
 use crate::observers::Observer;
 use crate::record::{About, Recorder};
 use crate::tally::Keys;
+use crate::workload::moments::Moments;
 use changeover_model::event::EventKind;
 use changeover_model::target::{ClientTemplate, Target};
 use changeover_runtime::InstanceSpec;
@@ -33,6 +34,8 @@ pub(crate) struct ClientSide {
     /// What has been written; there is nothing to observe before the load runs.
     pub(crate) keys: OnceLock<Arc<Keys>>,
     observers: Mutex<Observers>,
+    /// Workloads that act at moments of a step, if there are any.
+    pub(crate) moments: OnceLock<Moments>,
 }
 
 /// Observers that look, and observers that were told to end but have not been waited for.
@@ -61,6 +64,7 @@ impl ClientSide {
             probe_interval,
             keys: OnceLock::new(),
             observers: Mutex::new(Observers::default()),
+            moments: OnceLock::new(),
         }
     }
 
@@ -231,6 +235,15 @@ impl Surroundings for ClientSide {
 
     fn answers(&self, new: &InstanceSpec) {
         self.observe(new);
+        if let Some(moments) = self.moments.get() {
+            moments.answers();
+        }
+    }
+
+    async fn ready(&self, new: &InstanceSpec) {
+        if let Some(moments) = self.moments.get() {
+            moments.ready(new, client_addr(new, &self.client)).await;
+        }
     }
 
     fn promoting(&self, new: &InstanceSpec) {
@@ -238,6 +251,9 @@ impl Surroundings for ClientSide {
     }
 
     fn leads(&self, _new: &InstanceSpec, old: &InstanceSpec) {
+        if let Some(moments) = self.moments.get() {
+            moments.leads();
+        }
         self.observe(old);
     }
 

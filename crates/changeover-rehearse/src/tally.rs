@@ -5,7 +5,9 @@
 use crate::client::{Answer, Request};
 use crate::clock::Clock;
 use crate::record::Recorder;
+use crate::workload::script::ScriptTally;
 use changeover_model::history::{Class, Connection, Op, Operation, Outcome, Source};
+use changeover_model::workload::{Call, read_back};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,17 +59,22 @@ pub(crate) fn operation(
     answer: Answer,
     ended: u64,
 ) -> Operation {
+    let mut model = None;
     let (op, key, value) = match request {
         Request::Add { key, value } => (Op::Add, Some(key), Value::from(value)),
         Request::Read { key } => (Op::Read, Some(key), Value::Null),
-        Request::Connect => (Op::Connect, None, Value::Null),
+        Request::Connect | Request::Script(_) => (Op::Connect, None, Value::Null),
         Request::Own(own) => (Op::Query, own.key.clone(), Value::Null),
+        Request::Call(call) => {
+            model = Some(call.workload.name().to_owned());
+            (call.op, call.key, call.value)
+        }
     };
     let (slot, generation) = sending.instance.unzip();
     Operation {
         process: sending.process,
         op,
-        model: None,
+        model,
         key,
         value,
         result: answer.result,
@@ -92,12 +99,19 @@ pub(crate) struct Tally {
     recorder: Recorder,
     keys: Arc<Keys>,
     live: Arc<Live>,
+    script: Option<Arc<ScriptTally>>,
 }
 
 impl Tally {
     pub(crate) fn new(recorder: Recorder) -> Self {
+        Tally::with_script(recorder, None)
+    }
+
+    /// `script` takes the answers to a script's statements.
+    pub(crate) fn with_script(recorder: Recorder, script: Option<Arc<ScriptTally>>) -> Self {
         Tally {
             live: Arc::new(Live::new(recorder.clock())),
+            script,
             recorder,
             keys: Arc::default(),
         }
@@ -121,18 +135,20 @@ impl Tally {
 
     /// Records an operation that ended at `ended`.
     pub(crate) fn record(&self, sending: Sending, request: Request, answer: Answer, ended: u64) {
-        if let (Request::Add { key, .. }, Outcome::Ok | Outcome::Unknown) =
-            (&request, answer.outcome)
-        {
-            self.keys.added(key);
+        if answer.outcome != Outcome::Fail {
+            self.keys.written(&request);
         }
         self.live.count(&request, answer.outcome, ended);
+        if let (Request::Script(line), Some(script)) = (&request, &self.script) {
+            script.answered(line, &answer);
+            return;
+        }
         self.recorder
             .operation(&operation(sending, request, answer, ended));
     }
 }
 
-/// The keys that have an add which took effect or may have.
+/// What was written, or may have been: the sets' keys, and what else is to be read back.
 #[derive(Debug, Default)]
 pub struct Keys(Mutex<KeysInner>);
 
@@ -141,6 +157,8 @@ struct KeysInner {
     all: BTreeSet<String>,
     /// The newest key of each series; keys are `SERIES.NUMBER`.
     newest: BTreeMap<String, String>,
+    /// What reads back the writes of other models, by what it reads.
+    calls: BTreeMap<String, Call>,
 }
 
 impl Keys {
@@ -158,9 +176,32 @@ impl Keys {
         inner.newest.insert(series.to_owned(), key.to_owned());
     }
 
-    /// All of them.
+    fn written(&self, request: &Request) {
+        match request {
+            Request::Add { key, .. } => self.added(key),
+            Request::Call(call) => {
+                let reads = read_back(call);
+                let mut inner = self.lock();
+                for (name, read) in reads {
+                    inner.calls.entry(name).or_insert(read);
+                }
+            }
+            Request::Read { .. } | Request::Connect | Request::Own(_) | Request::Script(_) => {}
+        }
+    }
+
+    /// The sets' keys.
     pub fn all(&self) -> Vec<String> {
         self.lock().all.iter().cloned().collect()
+    }
+
+    /// What reads back everything.
+    pub fn reads(&self) -> Vec<Request> {
+        let inner = self.lock();
+        let sets = inner.all.iter().cloned().map(|key| Request::Read { key });
+        let calls = inner.calls.values().cloned();
+        sets.chain(calls.map(|call| Request::Call(Box::new(call))))
+            .collect()
     }
 
     /// One that is being filled now, another for each `turn`; `None` as long as there are none.
@@ -218,9 +259,11 @@ impl Live {
         counter.fetch_add(1, Ordering::Relaxed);
         if outcome == Outcome::Ok {
             match request {
-                Request::Add { .. } => self.write_acknowledged.fetch_max(ended, Ordering::Relaxed),
-                Request::Read { .. } => self.read_acknowledged.fetch_max(ended, Ordering::Relaxed),
                 Request::Connect | Request::Own(_) => 0,
+                request if request.writes() => {
+                    self.write_acknowledged.fetch_max(ended, Ordering::Relaxed)
+                }
+                _ => self.read_acknowledged.fetch_max(ended, Ordering::Relaxed),
             };
         }
     }
@@ -253,7 +296,7 @@ mod tests {
         for key in ["w0.0", "lane.held.9", "w0.1", "lane.held.10", "w0.0"] {
             keys.added(key);
         }
-        assert_eq!(keys.all().len(), 4);
+        assert_eq!((keys.all().len(), keys.reads().len()), (4, 4));
         assert_eq!(keys.being_filled(0).unwrap(), "lane.held.10");
         assert_eq!(keys.being_filled(1).unwrap(), "w0.1");
         assert_eq!(keys.being_filled(2).unwrap(), "lane.held.10");

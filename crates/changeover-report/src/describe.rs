@@ -3,6 +3,7 @@
 use crate::numbers::time;
 use changeover_model::event::{Event, EventKind, PromoteResult, RestartReason, StatusSeen};
 use changeover_model::history::Outcome;
+use changeover_model::observation::Observation;
 use changeover_model::text::{harmless, harmless_cut};
 use std::collections::BTreeMap;
 
@@ -129,6 +130,13 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
                 harmless(addr)
             )
         }
+        EventKind::AgeIntent { versions } => {
+            let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
+            format!("{} make the data to begin with", versions.join(", "))
+        }
+        EventKind::AgeDone { reused: true } => "they have made it for an earlier run".to_owned(),
+        EventKind::AgeDone { reused: false } => "the data is made".to_owned(),
+        EventKind::WorkloadSeen { seen } => return observed(seen).map(|line| (line, Vec::new())),
         EventKind::Leftover { what } => format!("left behind: {}", harmless(what)),
         EventKind::Interrupted { signal } => format!("interrupted by {}", harmless(signal)),
         EventKind::ProbeStarted { endpoint, cost } => {
@@ -200,6 +208,32 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
         _ => Vec::new(),
     };
     Some((line, log))
+}
+
+/// What a workload saw, as far as it is news by itself; what it means beside the rest, the judge says.
+fn observed(seen: &Observation) -> Option<String> {
+    Some(match seen {
+        Observation::ScriptWrong {
+            line,
+            expected,
+            found,
+            ..
+        } => format!(
+            "the script's statement of line {line} answered {:?}, expected {:?}",
+            harmless_cut(found, ANSWER),
+            harmless_cut(expected, ANSWER)
+        ),
+        Observation::Skipped {
+            workload,
+            part,
+            why,
+        } => format!(
+            "workload {workload} skips {}: {}",
+            harmless(part),
+            harmless_cut(why, ANSWER)
+        ),
+        _ => return None,
+    })
 }
 
 /// Whether the event is bad news, which no view may let scroll by or overwrite.

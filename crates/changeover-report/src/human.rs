@@ -36,6 +36,9 @@ pub fn render(verdict: &Verdict, look: Look) -> String {
     section(&mut out, "Budgets", &budgets(verdict), |budget| {
         render_budget(budget, look)
     });
+    section(&mut out, "Skipped", &verdict.skipped, |skipped| {
+        format!("- {}\n", harmless(skipped))
+    });
     out.push_str(&operations(&verdict.operations));
     out.push('\n');
     out.push_str(&look.paint(&summary::sentence(verdict), colour(verdict.outcome)));

@@ -194,6 +194,7 @@ impl ProbeJudge {
             findings,
             budgets: budgets.reports,
             operations: self.counts,
+            skipped: Vec::new(),
             reproduce: self.probe.reproduce.clone(),
             probe: Some(ProbeReport {
                 endpoint: self.probe.what(),

@@ -10,9 +10,12 @@ use crate::run::{FileSink, RunDir, judge};
 use crate::store::Store;
 use crate::watch::{View, Watch};
 use crate::{output, signals, target_file};
+use changeover_model::Plan;
 use changeover_model::event::EventKind;
+use changeover_model::history::{Header, MIXED};
 use changeover_model::target::Instances;
 use changeover_model::verdict::Verdict;
+use changeover_model::workload::{WorkloadKind, bank};
 use changeover_rehearse::clock::Clock;
 use changeover_rehearse::front_door::{FrontDoor, raise_file_limit};
 use changeover_rehearse::launcher::{endpoints_of, runtime_of};
@@ -107,7 +110,13 @@ async fn rehearse_here(
         Format::Human => View::of_stdout(),
     };
     let watch = Watch::start(view, clock, Arc::clone(&live));
-    let (sink, trouble) = FileSink::create(&dir, &clock_zero, watch.events(), cancel.clone())?;
+    let (sink, trouble) = FileSink::create(
+        &dir,
+        &header_of(&plan),
+        &clock_zero,
+        watch.events(),
+        cancel.clone(),
+    )?;
     let (sink, rolling) = Rolling::start(Box::new(sink), watch.findings());
     let recorder = Recorder::new(clock, Box::new(sink));
     let interrupted = signals::cancel_on_signal(cancel.clone(), {
@@ -130,6 +139,7 @@ async fn rehearse_here(
         run_dir: dir.path().to_owned(),
         program,
         metadata_store,
+        fixtures: Some(".changeover/fixtures".into()),
     })
     .await;
     // Nothing of the run is left: from now on a signal may simply end us.
@@ -151,6 +161,19 @@ async fn rehearse_here(
         Ending::CannotRun(reason) => return Err(CliError::cannot_run_here(reason)),
         Ending::Completed | Ending::Failed(_) => verdict.outcome.into(),
     })
+}
+
+/// The head of the history of a plan.
+fn header_of(plan: &Plan) -> Header {
+    let workload = &plan.workload;
+    let mut header = Header::new(match workload.is_mixed() {
+        true => MIXED,
+        false => WorkloadKind::Set.name(),
+    });
+    if workload.has(WorkloadKind::Bank) {
+        header.accounts = Some(bank::accounts());
+    }
+    header
 }
 
 fn print(verdict: &Verdict, format: Format, run_dir: &Path) -> Result<(), CliError> {

@@ -43,6 +43,7 @@ impl FileSink {
     /// When the files cannot be written.
     pub(crate) fn create(
         dir: &RunDir,
+        header: &history::Header,
         clock_zero: &str,
         reporter: Sender<Event>,
         stop: CancellationToken,
@@ -54,7 +55,7 @@ impl FileSink {
                 .map_err(|e| CliError::bad_input(format!("cannot write {}: {e}", path.display())))
         };
         let events = open("events.jsonl", json(&event::Header::new(clock_zero)))?;
-        let history = open("history.jsonl", json(&history::Header::new("set")))?;
+        let history = open("history.jsonl", json(header))?;
         let trouble = WriteTrouble::default();
         let sink = FileSink {
             events,

@@ -21,6 +21,9 @@ pub struct TargetFile {
     pub(super) ready: Option<Ready>,
     /// How clients talk to it.
     pub(super) client: Client,
+    /// What workloads other than `set` can do with it.
+    #[serde(default)]
+    pub(super) workload: Workload,
     /// Its versions.
     pub(super) versions: Option<Versions>,
     /// The load, unless told otherwise.
@@ -129,6 +132,20 @@ pub(super) struct Client {
     /// Lists the objects, a row each: a name, and what it is, so that another text is another object. They are compared
     /// after each step. In SQL only; without it nobody compares them.
     pub(super) catalog: Option<String>,
+}
+
+/// What workloads can do with it. SQL only.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Workload {
+    /// What it can do that not all can: interactive-transactions, identifiers.
+    #[serde(default)]
+    pub(super) capabilities: Vec<String>,
+    /// Creates what `agree` asks for, once, idempotently.
+    #[serde(default)]
+    pub(super) create: Vec<String>,
+    /// A query of one row: what a view says of all sets, and then the same from their table. The halves must agree.
+    pub(super) agree: Option<String>,
 }
 
 /// Its versions, oldest first.

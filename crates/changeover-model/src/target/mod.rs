@@ -16,6 +16,7 @@ pub use template::{fill, has, placeholders};
 use crate::plan::Timeout;
 use crate::status::DeploymentStatus;
 use crate::version::PathVersion;
+use crate::workload::Capabilities;
 use std::collections::BTreeMap;
 
 /// A target, as its file says it, with defaults where the file says nothing.
@@ -33,6 +34,8 @@ pub struct Target {
     pub ready: Option<String>,
     /// How clients talk to it.
     pub client: ClientTemplate,
+    /// What workloads other than `set` can do with it.
+    pub workload: WorkloadTemplate,
     /// Where its versions are listed; nowhere for a target with a release catalog.
     pub versions: Option<Versions>,
     /// What a plan says unless told otherwise.
@@ -145,6 +148,17 @@ pub struct ClientTemplate {
     /// Lists the objects that clients see, a row each of a name and what it is; `None` if nobody compares them. In SQL
     /// only.
     pub catalog: Option<String>,
+}
+
+/// `[workload]`: what workloads can do with a target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkloadTemplate {
+    /// What it can do that not all can.
+    pub capabilities: Capabilities,
+    /// Creates what `agree` asks for, once, idempotently.
+    pub create: Vec<String>,
+    /// A query of one row of which the first half must say what the second does: a view of all sets, and their table.
+    pub agree: Option<String>,
 }
 
 impl ClientTemplate {

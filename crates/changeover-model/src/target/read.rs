@@ -4,12 +4,13 @@ use super::file::{self, TargetFile};
 use super::lines::{Part, line_at, line_of};
 use super::{
     ClientTemplate, Endpoint, HTTP, InstanceTemplate, Instances, LoadDefaults, Promote, Status,
-    StatusTemplate, Target, TargetHead, Versions, check,
+    StatusTemplate, Target, TargetHead, Versions, WorkloadTemplate, check,
 };
 use crate::nearest;
 use crate::plan::{BUDGETS, MAX_TIMEOUT_MS, Timeout};
 use crate::status::DeploymentStatus;
 use crate::version::PathVersion;
+use crate::workload::{Capabilities, Capability};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -144,6 +145,7 @@ fn target(file: TargetFile) -> Result<Target, Problem> {
             ));
         }
     };
+    let speaks_http = is_http(&url);
     Ok(Target {
         target: TargetHead {
             name: file.target.name,
@@ -163,6 +165,7 @@ fn target(file: TargetFile) -> Result<Target, Problem> {
             version: file.client.version,
             catalog: file.client.catalog,
         },
+        workload: workload(file.workload, speaks_http, attached)?,
         versions: file.versions.map(versions).transpose()?,
         defaults: LoadDefaults {
             rate: file.defaults.rate.unwrap_or(DEFAULTS.rate),
@@ -310,6 +313,51 @@ fn promote(file: file::Promote) -> Result<Promote, Problem> {
             "names no program; give program and arguments, or a url",
         )),
     }
+}
+
+fn workload(
+    file: file::Workload,
+    speaks_http: bool,
+    attached: bool,
+) -> Result<WorkloadTemplate, Problem> {
+    // What follows from the rest of the file is not said here.
+    let implied = [Capability::Sql, Capability::StartedInstances];
+    let of_file = || Capability::ALL.iter().filter(|c| !implied.contains(c));
+    let given = [
+        ("capabilities", !file.capabilities.is_empty()),
+        ("create", !file.create.is_empty()),
+        ("agree", file.agree.is_some()),
+    ];
+    if let Some((key, _)) = given.iter().find(|(_, given)| speaks_http && *given) {
+        let words =
+            "is for clients that speak SQL; over http there is workload set alone, leave it out";
+        return Err(problem("workload", key, words));
+    }
+    let mut capabilities = Capabilities::new();
+    if !speaks_http {
+        capabilities.insert(Capability::Sql);
+    }
+    if !attached {
+        capabilities.insert(Capability::StartedInstances);
+    }
+    for (index, name) in file.capabilities.iter().enumerate() {
+        let found = of_file().find(|capability| capability.name() == name);
+        let capability = found.ok_or_else(|| {
+            let suggestion = nearest::suggestion(name, of_file().map(|c| c.name()));
+            problem(
+                "workload",
+                "capabilities",
+                format!("{name:?} is unknown: {suggestion}"),
+            )
+            .at(index)
+        })?;
+        capabilities.insert(*capability);
+    }
+    Ok(WorkloadTemplate {
+        capabilities,
+        create: file.create,
+        agree: file.agree,
+    })
 }
 
 fn versions(file: file::Versions) -> Result<Versions, Problem> {

@@ -25,6 +25,11 @@ impl ClientError {
         self.error.sqlstate.as_deref()
     }
 
+    /// Whether the server said so in a way that rules out that it did what it was asked for.
+    pub(crate) fn rules_out_an_effect(&self) -> bool {
+        self.definite
+    }
+
     /// As the history has it.
     pub fn into_op_error(self) -> OpError {
         self.error

@@ -197,6 +197,10 @@ impl HttpClient {
                     ClientError::wrong_answer(format!("no list of integers: {}", quoted(&body)))
                 })
             }
+            // Who plans it sees that the target speaks SQL.
+            Request::Call(_) | Request::Script(_) => Err(ClientError::wrong_answer(
+                "a target over http has workload set alone",
+            )),
             Request::Connect => {
                 let request = self
                     .language

@@ -13,9 +13,11 @@ mod stream;
 pub use error::{ClientError, UrlError};
 pub use http::Expected;
 pub use sql::{Asking, Endpoint, EndpointError};
+pub(crate) use sql::classify::definite;
 
 use changeover_model::history::{ErrorKind, OpError, Outcome};
 use changeover_model::target::ClientTemplate;
+use changeover_model::workload::{Call, Line};
 use http::{HttpClient, HttpLanguage};
 use place::Place;
 use serde_json::Value;
@@ -102,6 +104,10 @@ pub enum Request {
         /// The set.
         key: String,
     },
+    /// An operation of another model, in SQL.
+    Call(Box<Call>),
+    /// A statement of the plan's script; no model judges it.
+    Script(Box<Line>),
     /// A connection, ready for a query, and nothing more.
     Connect,
     /// What the user asks for, and none of the model.
@@ -119,12 +125,26 @@ pub struct OwnRequest {
     pub expected: Option<String>,
 }
 
+impl Request {
+    /// Whether it may change anything.
+    pub(crate) fn writes(&self) -> bool {
+        match self {
+            Request::Add { .. } => true,
+            Request::Read { .. } | Request::Connect | Request::Own(_) => false,
+            Request::Call(call) => call.writes,
+            // Nobody knows what it does.
+            Request::Script(_) => true,
+        }
+    }
+}
+
 /// How an operation ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// Acknowledged, certainly without effect, or unknown.
     pub outcome: Outcome,
-    /// A read's elements as an array of integers, else null.
+    /// What came back: of a set's read its elements as an array of integers, of another model what it says,
+    /// of a script's statement its rows and how many it changed.
     pub result: Value,
     /// Why it is not `ok`.
     pub error: Option<OpError>,
@@ -197,9 +217,8 @@ impl Client {
         };
         result.map_or_else(
             |error| {
-                let without_effect = !matches!(request, Request::Add { .. })
-                    || self.sent() == sent_before
-                    || error.definite;
+                let without_effect =
+                    !request.writes() || self.sent() == sent_before || error.definite;
                 Answer {
                     outcome: match without_effect {
                         true => Outcome::Fail,

@@ -31,7 +31,8 @@ pub const STOP_GRACE: Duration = Duration::from_secs(3);
 /// Polling goes on meanwhile, so nothing is seen later for it.
 pub const BETWEEN_PROMOTIONS: Duration = Duration::from_millis(250);
 
-/// What the driver needs of the rest of the rehearsal. The hooks must return at once: clients wait meanwhile.
+/// What the driver needs of the rest of the rehearsal. The hooks must return at once, as clients wait meanwhile; but
+/// [`Surroundings::ready`], before which nothing has happened to them.
 pub trait Surroundings: Send + Sync {
     /// Whether a query answers on this instance, past the front door: one attempt, connecting included. It may hang;
     /// the driver bounds it. The error says what was missing.
@@ -46,6 +47,11 @@ pub trait Surroundings: Send + Sync {
 
     /// The new instance has answered for the first time: it may be observed directly from now on.
     fn answers(&self, new: &InstanceSpec);
+
+    /// The new instance is ready. Its promotion is sent when this returns; it must return.
+    fn ready(&self, _new: &InstanceSpec) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 
     /// A promotion is about to be sent to the new instance. Called again for each attempt.
     fn promoting(&self, new: &InstanceSpec);

@@ -79,6 +79,7 @@ impl<S: Surroundings> Driver<S> {
             course,
         )
         .await?;
+        self.surroundings.ready(new.spec()).await;
         begin(new, Phase::Promote);
         self.promote(new, course).await?;
         begin(new, Phase::Bootstrap);

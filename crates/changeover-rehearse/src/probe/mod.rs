@@ -416,7 +416,7 @@ async fn follow(
 
 /// Reads everything back. An endpoint that is away is waited for a while, gently.
 async fn read_back(recorder: &Recorder, target: &ClientTarget, table: &TableName, keys: &Keys) {
-    let all = keys.all();
+    let all = keys.reads();
     let count = u32::try_from(all.len()).unwrap_or(u32::MAX);
     let event = |kind| recorder.event(&About::default(), kind);
     event(EventKind::FullReadIntent {

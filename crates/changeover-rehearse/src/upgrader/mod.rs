@@ -60,6 +60,8 @@ pub struct Options {
     pub directory: Option<PathBuf>,
     /// The metadata store's address, as instances take it. Default: a fresh SQLite file in the directory.
     pub metadata_store: Option<String>,
+    /// What instances get in their environment for it, such as `PGPASSWORD`.
+    pub metadata_store_env: BTreeMap<String, String>,
     /// Where instances run. Default: as processes of this machine.
     pub runtime: Option<Arc<dyn Runtime>>,
     /// Takes the events. Default: nobody.
@@ -153,7 +155,7 @@ impl Upgrader {
                 instance_args: Vec::new(),
                 run_dir,
                 program: program.to_string_lossy().into_owned(),
-                metadata_store_env: BTreeMap::new(),
+                metadata_store_env: options.metadata_store_env,
                 metadata_store: options
                     .metadata_store
                     .unwrap_or_else(|| format!("sqlite:{}", store.display())),

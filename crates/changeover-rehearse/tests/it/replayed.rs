@@ -103,6 +103,7 @@ async fn run(world: &Arc<World>, plan: &Plan) -> Arc<Mutex<Log>> {
         run: "replay".to_owned(),
         run_dir: place.path().to_owned(),
         program: "scripted".to_owned(),
+        fixtures: None,
         metadata_store: MetadataStore::at("none"),
     })
     .await;

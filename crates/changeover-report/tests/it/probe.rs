@@ -98,6 +98,7 @@ fn probed() -> Verdict {
             unknown: 4,
             acknowledged_writes: Some(2391),
         },
+        skipped: Vec::new(),
         reproduce: "changeover probe postgres://me@h:5432/d".to_owned(),
         probe: Some(ProbeReport {
             endpoint: "postgres://me@h:5432/d".to_owned(),

@@ -89,6 +89,7 @@ fn passed() -> Verdict {
             unknown: 7,
             acknowledged_writes: Some(4201),
         },
+        skipped: Vec::new(),
         reproduce: "changeover rehearse --plan runs/a/plan.json".to_owned(),
         probe: None,
     }

@@ -11,7 +11,7 @@ const END: &str = "early eof";
 /// Whether an error of this SQLSTATE says that the statement had no effect. Classes 08 (connection exception) and
 /// XX (internal error), 57P (operator intervention: the server goes away) and 40003 (statement completion unknown)
 /// do not.
-fn definite(sqlstate: &str) -> bool {
+pub(crate) fn definite(sqlstate: &str) -> bool {
     !(sqlstate.starts_with("08")
         || sqlstate.starts_with("XX")
         || sqlstate.starts_with("57P")

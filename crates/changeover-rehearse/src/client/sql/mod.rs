@@ -4,7 +4,7 @@
 //! connection (four of five lanes would measure it), and do not survive a change of the instance; the literals are
 //! keys and numbers of our own making, and quoted all the same.
 
-mod classify;
+pub(crate) mod classify;
 mod door;
 mod endpoint;
 mod tls;
@@ -15,9 +15,10 @@ use super::place::Place;
 use super::stream::SentBytes;
 use super::{ClientError, OwnRequest, Request, UrlError};
 use changeover_model::target::{ClientTemplate, fill};
+use changeover_model::workload::{Call, Reply};
 use classify::of_postgres;
 use door::{Door, Driven, Session};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -82,7 +83,8 @@ impl SqlLanguage {
             }
             Request::Read { key } => Some(fill(&self.read, &[("id", &quoted(key))])),
             Request::Own(own) => Some(own.sql.clone()),
-            Request::Connect => None,
+            Request::Script(line) => Some(line.sql.clone()),
+            Request::Connect | Request::Call(_) => None,
         }
     }
 }
@@ -127,6 +129,9 @@ impl SqlClient {
         request: &Request,
         deadline: Instant,
     ) -> Result<Value, ClientError> {
+        if let Request::Call(call) = request {
+            return self.call(call, deadline).await;
+        }
         let Some(sql) = self.language.sql(request) else {
             return Ok(Value::Null);
         };
@@ -134,6 +139,10 @@ impl SqlClient {
         let result = match request {
             Request::Read { .. } => elements(&messages),
             Request::Own(own) => as_expected(own, &messages).then_some(Value::Null),
+            Request::Script(_) => {
+                let reply = reply(&messages);
+                Some(json!({ "rows": reply.rows, "count": reply.count }))
+            }
             _ => acknowledged(&messages).then_some(Value::Null),
         };
         if result.is_none() && !matches!(request, Request::Own(_)) {
@@ -143,6 +152,30 @@ impl SqlClient {
         result.ok_or_else(|| ClientError::wrong_answer("an answer of another shape"))
     }
 
+    /// Performs an operation of another model, statement by statement.
+    async fn call(&mut self, call: &Call, deadline: Instant) -> Result<Value, ClientError> {
+        let mut replies = Vec::with_capacity(call.statements.len());
+        for sql in &call.statements {
+            match self.exchange(sql, deadline).await {
+                Ok(messages) => replies.push(reply(&messages)),
+                Err(error) => {
+                    // Whatever was done so far must not be part of what comes next on this connection.
+                    if call.statements.len() > 1
+                        && !self.dead
+                        && self.exchange("ROLLBACK", deadline).await.is_err()
+                    {
+                        self.dead = true;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        call.result(&replies).ok_or_else(|| {
+            self.dead = true;
+            ClientError::wrong_answer("an answer of another shape")
+        })
+    }
+
     /// Runs a statement; the rows as text.
     pub(super) async fn execute(
         &mut self,
@@ -150,7 +183,7 @@ impl SqlClient {
         deadline: Instant,
     ) -> Result<Vec<Vec<Option<String>>>, ClientError> {
         let messages = self.exchange(sql, deadline).await?;
-        Ok(rows(&messages))
+        Ok(reply(&messages).rows)
     }
 
     pub(super) fn sent(&self) -> u64 {
@@ -225,6 +258,23 @@ fn drive(connection: &mut Driven, context: &mut Context<'_>) -> Option<ClientErr
         Poll::Ready(Err(error)) => Some(of_postgres(&error)),
         Poll::Pending => None,
     }
+}
+
+/// What came back for a statement.
+fn reply(messages: &[SimpleQueryMessage]) -> Reply {
+    let mut reply = Reply::default();
+    for message in messages {
+        match message {
+            SimpleQueryMessage::Row(row) => reply.rows.push(
+                (0..row.len())
+                    .map(|column| row.get(column).map(str::to_owned))
+                    .collect(),
+            ),
+            SimpleQueryMessage::CommandComplete(count) => reply.count = *count,
+            _ => {}
+        }
+    }
+    reply
 }
 
 /// Whether the server said that the statement was carried out.

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn keys(count: usize) -> Vec<String> {
-    (0..count).map(|n| format!("w{n}.0")).collect()
+fn keys(count: usize) -> Vec<Request> {
+    let key = |n| format!("w{n}.0");
+    (0..count).map(|n| Request::Read { key: key(n) }).collect()
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ const MS: u64 = 1_000_000;
 fn plan(probe_interval_ms: u64, rate: u32, clients: u32) -> WorkloadPlan {
     WorkloadPlan {
         models: vec!["set".to_owned()],
+        details: Default::default(),
         rate,
         clients,
         probe_interval_ms,
@@ -36,7 +37,7 @@ fn is_complete(lane: &[&Operation], interval_ms: u64, class: Class, connection: 
             Request::Add { key, value } => (Op::Add, Some(key), Value::from(value)),
             Request::Read { key } => (Op::Read, Some(key), Value::Null),
             Request::Connect => (Op::Connect, None, Value::Null),
-            Request::Own(_) => unreachable!("lanes of a rehearsal have none"),
+            _ => unreachable!("lanes of a rehearsal have none"),
         };
         assert_eq!((o.op, o.key.clone(), o.value.clone()), asked);
         assert!(o.lateness.unwrap() <= o.invoke - o.intended.unwrap() || not_sent(o));

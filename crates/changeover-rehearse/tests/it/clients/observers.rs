@@ -35,6 +35,7 @@ async fn an_observer_writes_to_its_own_set_and_reads_those_being_filled() {
     let (recorder, mut history) = History::new();
     let plan = WorkloadPlan {
         models: vec!["set".to_owned()],
+        details: Default::default(),
         rate: 100,
         clients: 2,
         probe_interval_ms: 1,

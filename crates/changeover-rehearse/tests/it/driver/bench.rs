@@ -366,6 +366,7 @@ pub(crate) fn plan(timeouts: &[(&str, u64)]) -> Plan {
             .collect(),
         workload: WorkloadPlan {
             models: vec!["set".to_owned()],
+            details: Default::default(),
             rate: 1,
             clients: 1,
             probe_interval_ms: 10,

@@ -1,4 +1,6 @@
-//! What clients do: operation n of client c is a pure function of (seed, c, n).
+//! `set`: elements are added, and whole sets are read.
+
+use super::draw::{mix, seed_of};
 
 /// Elements a key of a set holds at most. Reads stay small, and a full read is one read for each key.
 pub const ELEMENTS_PER_KEY: u64 = 100;
@@ -31,9 +33,7 @@ impl SetWorkload {
     /// The workload of a plan's workload seed, shared by `clients` clients (at least 1).
     pub fn new(seed: &str, clients: u32) -> Self {
         SetWorkload {
-            seed: seed.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-            }),
+            seed: seed_of(seed),
             clients: u64::from(clients.max(1)),
         }
     }
@@ -67,14 +67,6 @@ impl SetWorkload {
 
 fn key(client: u64, number: u64) -> String {
     format!("w{client}.{number}")
-}
-
-/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every input bit reaches every output bit.
-fn mix(value: u64) -> u64 {
-    let z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]
