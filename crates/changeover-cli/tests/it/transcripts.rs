@@ -34,6 +34,7 @@ stories! {
     check
     cleanup
     target_files
+    workloads
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn the_built_in_targets_read() {
 /// Each change of a sound file, with the sentence about it.
 #[test]
 fn what_could_not_work_is_refused_with_its_line() {
-    let changes: [(&str, &str, &str); 27] = [
+    let changes: [(&str, &str, &str); 29] = [
         (SERVICE, "[client]", "[client]\nwrites = 3"),
         (SERVICE, "name = \"service\"\n", ""),
         (SERVICE, "\"service\"\n", "\"my service\"\n"),
@@ -146,6 +146,16 @@ fn what_could_not_work_is_refused_with_its_line() {
             "",
         ),
         (ATTACHED, "{host}", "{http_addr}"),
+        (
+            ATTACHED,
+            "[promote]",
+            "[workload]\ncapabilities = [\"identifiers\", \"interactive-transaction\"]\n[promote]",
+        ),
+        (
+            SERVICE,
+            "[client]",
+            "[workload]\ncapabilities = [\"identifiers\"]\n[client]",
+        ),
     ];
     let mut told = String::new();
     for (sound, from, to) in changes {

@@ -16,6 +16,8 @@ mod register;
 mod script;
 mod set;
 mod statements;
+#[cfg(test)]
+mod tests;
 
 pub use call::{Call, Meaning, Reply};
 pub use kind::{Capability, WorkloadKind};

@@ -14,6 +14,7 @@ mod routes;
 mod rules;
 mod stream;
 mod tree;
+mod workloads;
 
 use changeover_model::catalog::Catalog;
 use changeover_model::version::PathVersion;
