@@ -17,7 +17,7 @@ pub struct Call {
     pub value: Value,
     /// Whether it may change anything.
     pub writes: bool,
-    /// What is sent, each after the reply to the one before. Several are a transaction, `BEGIN` and `COMMIT` included.
+    /// What is sent, each after the reply to the one before; `BEGIN` and `COMMIT` included where it is a transaction.
     pub statements: Vec<String>,
     /// What the replies mean.
     pub meaning: Meaning,
@@ -32,7 +32,7 @@ pub enum Meaning {
     Changed,
     /// The integer in the one row; null without a row, or in it.
     Integer,
-    /// The integer that the new row was given: never null.
+    /// The integer that the first statement's row was given: never null.
     Issued,
     /// Names and integers, a row each.
     Integers,
@@ -68,7 +68,7 @@ impl Call {
                 },
                 _ => None,
             },
-            Meaning::Issued => match only()?.rows.as_slice() {
+            Meaning::Issued => match replies.first()?.rows.as_slice() {
                 [row] => match row.as_slice() {
                     [Some(text)] => integer(text),
                     _ => None,

@@ -1,7 +1,8 @@
 //! `counter`: numbers that are added to, and identifiers that must never be issued twice.
 //!
 //! A counter `c0` is a number in a row. A counter `ids.0` is how many rows there are of its name in a table whose key
-//! the database issues: adding to it is an INSERT, and what the database issued is the operation's result.
+//! the database issues: adding to it is an INSERT, and what the database issued is the operation's result. The rows of
+//! `gone` are deleted again at once, so that what was issued is not to be seen in the table: adding to it adds nothing.
 
 use super::WorkloadKind;
 use super::call::{Call, Meaning};
@@ -13,6 +14,9 @@ const SALT: u64 = 0x636f;
 
 /// How many plain counters there are.
 const COUNTERS: u64 = 8;
+
+/// The counter whose rows do not stay.
+pub(super) const GONE: &str = "gone";
 
 /// Operations of a client on one table of identifiers by name, so that counting the rows stays cheap.
 const SHIFT: u64 = 64;
@@ -43,6 +47,7 @@ pub(super) fn create(identifiers: bool) -> Vec<String> {
 pub(super) fn operation(seed: u64, client: u64, n: u64, identifiers: bool) -> Call {
     let mut draws = Draws::of(seed, SALT, client, n);
     let key = match identifiers && draws.below(2) == 0 {
+        true if draws.below(4) == 0 => return issue_and_delete(),
         true => format!("ids.{}", n / SHIFT),
         false => format!("c{}", draws.below(COUNTERS)),
     };
@@ -69,10 +74,7 @@ pub(super) fn read(key: &str) -> Call {
 
 fn add(key: &str) -> Call {
     let (statement, meaning) = match issues(key) {
-        true => (
-            format!("INSERT INTO changeover_ids (counter) VALUES ('{key}') RETURNING id"),
-            Meaning::Issued,
-        ),
+        true => (insert(key), Meaning::Issued),
         false => (
             format!("UPDATE changeover_counter SET value = value + 1 WHERE id = '{key}'"),
             Meaning::Done,
@@ -87,6 +89,19 @@ fn add(key: &str) -> Call {
         statements: vec![statement],
         meaning,
     }
+}
+
+fn issue_and_delete() -> Call {
+    let delete = format!("DELETE FROM changeover_ids WHERE counter = '{GONE}'");
+    let mut call = add(GONE);
+    call.value = json!(0);
+    call.statements = vec![insert(GONE), delete];
+    call.meaning = Meaning::Issued;
+    call
+}
+
+fn insert(key: &str) -> String {
+    format!("INSERT INTO changeover_ids (counter) VALUES ('{key}') RETURNING id")
 }
 
 /// Whether adding to it issues an identifier.

@@ -54,6 +54,8 @@ pub fn read_back(call: &Call) -> Vec<(String, Call)> {
     let key = call.key.as_deref().unwrap_or_default();
     match call.workload {
         WorkloadKind::Register => vec![named(key, register::read(key))],
+        // Nothing of it stays.
+        WorkloadKind::Counter if key == counter::GONE => Vec::new(),
         WorkloadKind::Counter => vec![named(key, counter::read(key))],
         WorkloadKind::Bank => vec![named("all", bank::read())],
         WorkloadKind::Append => {

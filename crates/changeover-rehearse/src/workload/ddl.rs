@@ -1,8 +1,8 @@
 //! `ddl`: objects are created, renamed and dropped at the moments at which a change is most easily missed.
 //!
-//! At each moment a table is made with a row, a view and an index of it, another table is renamed, and one that the
-//! moment before has made is dropped. Objects are named in events as the target's catalog names them: `column T.C` and
-//! `index I`.
+//! At each moment tables are made, one of the same moment of the step before is renamed, another dropped, and a view and
+//! an index of a third are made. So no statement rests on another of its step: what is missed is missing, and nothing
+//! else goes wrong. Objects are named in events as the target's catalog names them: `column T.C` and `index I`.
 
 use super::asking::{Asking, answered, millis};
 use super::moments::target_at;
@@ -12,6 +12,7 @@ use changeover_model::event::EventKind;
 use changeover_model::history::{ErrorKind, Outcome};
 use changeover_model::observation::{Moment, Observation};
 use changeover_model::workload::WorkloadKind;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -34,10 +35,12 @@ pub(crate) struct Ddl {
 
 #[derive(Default)]
 struct State {
-    /// The table that is dropped next.
-    doomed: Option<String>,
-    /// What is there to stay, to be asked for.
-    there: Vec<String>,
+    /// The tables that are there to be worked on in the next step.
+    tables: BTreeSet<String>,
+    /// The tables of this step that have no row yet.
+    empty: Vec<String>,
+    /// The views that are asked.
+    views: Vec<String>,
 }
 
 /// A statement, and what it makes and drops.
@@ -45,40 +48,97 @@ struct Step {
     sql: String,
     makes: Vec<String>,
     drops: Vec<String>,
+    does: Does,
+}
+
+/// What there is once a statement was acknowledged.
+enum Does {
+    Table(String),
+    View(String),
+    Other,
 }
 
 impl Ddl {
     pub(super) fn new(asking: Asking, door: SocketAddr) -> Self {
+        let state = State {
+            tables: LETTERS
+                .iter()
+                .flat_map(|letter| tables(&base(0, letter)))
+                .collect(),
+            ..State::default()
+        };
         Ddl {
             asking,
             door,
-            state: Mutex::default(),
+            state: Mutex::new(state),
         }
     }
 
-    /// Everything of a moment. Ends at the first statement that is not acknowledged: what would follow rests on it.
+    /// What must be there before: as if there had been a step before the first.
+    pub(super) fn create() -> Vec<String> {
+        let of = |letter: &&str| {
+            let base = base(0, letter);
+            let made = tables(&base).map(|name| create_table(&name));
+            made.into_iter().chain([fill(&base)])
+        };
+        LETTERS.iter().flat_map(of).collect()
+    }
+
+    /// Everything of a moment.
     pub(super) async fn change(&self, moment: Moment, about: &About) {
-        let doomed = self.lock().doomed.take();
         let step = about.step.unwrap_or(0);
-        let base = format!("changeover_ddl_{step}_{}", letter(moment));
+        let letter = letter(moment);
+        let (before, now) = (base(step.saturating_sub(1), letter), base(step, letter));
+        let deadline = Instant::now() + self.asking.timeout * PATIENCE;
         let mut client = None;
-        for step in steps(&base, doomed.as_deref()) {
-            if self.run(&mut client, &step, about).await != Outcome::Ok {
-                return;
+        let there = self.lock().tables.clone();
+        for step in steps(&before, &now, &there) {
+            if self.run(&mut client, &step, about, deadline).await == Outcome::Ok {
+                let mut state = self.lock();
+                match step.does {
+                    Does::Table(name) => {
+                        if name == now {
+                            state.empty.push(name.clone());
+                        }
+                        state.tables.insert(name);
+                    }
+                    Does::View(name) => state.views.push(name),
+                    Does::Other => {}
+                }
             }
         }
-        self.lock().doomed = Some(format!("{base}_d"));
-        let view = format!("{base}_v");
-        // What it answers now is what it must answer later.
-        self.ask_for(&view, moment, about).await;
-        self.lock().there.push(view);
+        if let Some(client) = client {
+            client.close().await;
+        }
+        let made = view(&now);
+        if self.lock().views.contains(&made) {
+            // What it answers now is what it must answer later.
+            self.ask_for(&made, moment, about).await;
+        }
     }
 
-    /// Asks for what is there.
+    /// After a step: asks the views, and fills the tables that the next step works on.
     pub(super) async fn ask(&self, moment: Moment, about: &About) {
-        let there = self.lock().there.clone();
-        for view in there {
+        let (views, empty) = {
+            let mut state = self.lock();
+            (state.views.clone(), std::mem::take(&mut state.empty))
+        };
+        for view in views {
             self.ask_for(&view, moment, about).await;
+        }
+        let mut client = None;
+        for name in empty {
+            let fill = Step {
+                sql: fill(&name),
+                makes: Vec::new(),
+                drops: Vec::new(),
+                does: Does::Other,
+            };
+            let deadline = Instant::now() + self.asking.timeout;
+            self.run(&mut client, &fill, about, deadline).await;
+        }
+        if let Some(client) = client {
+            client.close().await;
         }
     }
 
@@ -107,8 +167,13 @@ impl Ddl {
     }
 
     /// Runs a statement; what was certainly refused is tried again.
-    async fn run(&self, client: &mut Option<Client>, step: &Step, about: &About) -> Outcome {
-        let deadline = Instant::now() + self.asking.timeout * PATIENCE;
+    async fn run(
+        &self,
+        client: &mut Option<Client>,
+        step: &Step,
+        about: &About,
+        deadline: Instant,
+    ) -> Outcome {
         let recorder = &self.asking.recorder;
         loop {
             let changes = !(step.makes.is_empty() && step.drops.is_empty());
@@ -174,64 +239,114 @@ fn for_good(error: &ClientError) -> bool {
     state.starts_with("42") || state.starts_with("0A")
 }
 
+/// The moments, as names have them.
+const LETTERS: [&str; 3] = ["a", "b", "c"];
+
 fn letter(moment: Moment) -> &'static str {
-    match moment {
-        Moment::CatchUp => "a",
-        Moment::Ready => "b",
-        _ => "c",
-    }
+    LETTERS[match moment {
+        Moment::CatchUp => 0,
+        Moment::Ready => 1,
+        _ => 2,
+    }]
 }
 
-/// Everything that a moment changes.
-fn steps(base: &str, doomed: Option<&str>) -> Vec<Step> {
+/// The table that a moment of a step makes; its other objects are named after it.
+fn base(step: u32, letter: &str) -> String {
+    format!("changeover_ddl_{step}_{letter}")
+}
+
+/// The tables of a moment: to stay, to be renamed, to be dropped.
+fn tables(base: &str) -> [String; 3] {
+    [
+        base.to_owned(),
+        format!("{base}_old"),
+        format!("{base}_drop"),
+    ]
+}
+
+fn view(base: &str) -> String {
+    format!("{base}_view")
+}
+
+fn create_table(name: &str) -> String {
+    format!("CREATE TABLE {name} (id BIGINT NOT NULL, note TEXT)")
+}
+
+fn fill(name: &str) -> String {
+    format!("INSERT INTO {name} (id, note) VALUES (1, '{name}')")
+}
+
+/// Everything that a moment changes, of what is there of the step before.
+fn steps(before: &str, now: &str, there: &BTreeSet<String>) -> Vec<Step> {
     let columns = |table: &str| {
         let names = COLUMNS.iter();
         names
             .map(|column| format!("column {table}.{column}"))
             .collect::<Vec<_>>()
     };
-    let table = |name: &str| Step {
-        sql: format!("CREATE TABLE {name} (id BIGINT NOT NULL, note TEXT)"),
-        makes: columns(name),
-        drops: Vec::new(),
-    };
-    let (view, index) = (format!("{base}_v"), format!("{base}_i"));
-    let (old, new, next) = (
-        format!("{base}_o"),
-        format!("{base}_n"),
-        format!("{base}_d"),
-    );
-    let mut steps = vec![
-        table(base),
-        Step {
-            sql: format!("INSERT INTO {base} (id, note) VALUES (1, '{base}')"),
-            makes: Vec::new(),
+    let mut steps: Vec<Step> = tables(now)
+        .into_iter()
+        .map(|name| Step {
+            sql: create_table(&name),
+            makes: columns(&name),
             drops: Vec::new(),
-        },
-        Step {
-            sql: format!("CREATE VIEW {view} AS SELECT id, note FROM {base}"),
+            does: Does::Table(name),
+        })
+        .collect();
+    let [stays, old, doomed] = tables(before);
+    if there.contains(&stays) {
+        let (view, index) = (view(now), format!("{now}_index"));
+        steps.push(Step {
+            sql: format!("CREATE VIEW {view} AS SELECT id, note FROM {stays}"),
             makes: columns(&view),
             drops: Vec::new(),
-        },
-        Step {
-            sql: format!("CREATE INDEX {index} ON {base} (id)"),
+            does: Does::View(view),
+        });
+        steps.push(Step {
+            sql: format!("CREATE INDEX {index} ON {stays} (id)"),
             makes: vec![format!("index {index}")],
             drops: Vec::new(),
-        },
-        table(&old),
-        Step {
+            does: Does::Other,
+        });
+    }
+    if there.contains(&old) {
+        let new = format!("{before}_new");
+        steps.push(Step {
             sql: format!("ALTER TABLE {old} RENAME TO {new}"),
             makes: columns(&new),
             drops: columns(&old),
-        },
-    ];
-    if let Some(doomed) = doomed {
+            does: Does::Other,
+        });
+    }
+    if there.contains(&doomed) {
         steps.push(Step {
             sql: format!("DROP TABLE {doomed}"),
             makes: Vec::new(),
-            drops: columns(doomed),
+            drops: columns(&doomed),
+            does: Does::Other,
         });
     }
-    steps.push(table(&next));
     steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_statement_of_a_step_rests_on_another_of_it() {
+        let there = tables("t0").into_iter().collect();
+        let steps = steps("t0", "t1", &there);
+        assert_eq!(steps.len(), 7);
+        for step in &steps {
+            // It names what it makes, or what the step before has made.
+            let made = step
+                .makes
+                .iter()
+                .any(|name| step.sql.contains(&name["column ".len()..name.len() - 3]));
+            assert!(made || step.sql.contains("t0"), "{}", step.sql);
+        }
+        // What was not acknowledged then is left alone.
+        assert_eq!(super::steps("t0", "t1", &BTreeSet::new()).len(), 3);
+    }
 }

@@ -21,6 +21,7 @@ use changeover_model::target::{Target, WorkloadTemplate};
 use changeover_model::workload::{
     self, Capabilities, Mix, Next, Objects, Script, SetOperation, WorkloadKind,
 };
+use ddl::Ddl;
 use sessions::Sessions;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -45,6 +46,9 @@ pub(crate) fn create(plan: &WorkloadPlan, target: &Target) -> Vec<String> {
     }
     if let Some(Ok(script)) = details.script.as_deref().map(Script::parse) {
         statements.extend(script.setup);
+    }
+    if plan.has(WorkloadKind::Ddl) {
+        statements.extend(Ddl::create());
     }
     if plan.has(WorkloadKind::Session) {
         statements.extend(Sessions::create());
