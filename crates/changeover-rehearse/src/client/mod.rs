@@ -12,8 +12,8 @@ mod stream;
 
 pub use error::{ClientError, UrlError};
 pub use http::Expected;
-pub use sql::{Asking, Endpoint, EndpointError};
 pub(crate) use sql::classify::definite;
+pub use sql::{Asking, Endpoint, EndpointError};
 
 use changeover_model::history::{ErrorKind, OpError, Outcome};
 use changeover_model::target::ClientTemplate;

@@ -14,7 +14,9 @@ use crate::exit::Exit;
 use crate::run::{FileSink, RunDir, judge_probe};
 use crate::watch::{View, Watch};
 use crate::{output, signals};
+use changeover_model::history::Header;
 use changeover_model::verdict::Verdict;
+use changeover_model::workload::WorkloadKind;
 use changeover_rehearse::clock::Clock;
 use changeover_rehearse::front_door::raise_file_limit;
 use changeover_rehearse::probe::board::{Board, Watched};
@@ -81,7 +83,9 @@ async fn probe_here(args: &ProbeArgs, planned: Planned, wait: Duration) -> Resul
         Format::Human => View::of_stdout(),
     };
     let watch = Watch::of_probe(view, clock, Arc::clone(&live), Arc::clone(&board));
-    let (sink, trouble) = FileSink::create(&dir, &clock_zero, watch.events(), cancel.clone())?;
+    let header = Header::new(WorkloadKind::Set.name());
+    let (sink, trouble) =
+        FileSink::create(&dir, &header, &clock_zero, watch.events(), cancel.clone())?;
     let sink = Watched::new(Box::new(sink), Arc::clone(&board));
     let recorder = Recorder::new(clock, Box::new(sink));
     let event = {
