@@ -218,7 +218,8 @@ fn differs(before: &Answered, now: &Answered) -> Option<String> {
 /// Identifiers that a database has issued, and to whom.
 #[derive(Debug, Default)]
 pub(crate) struct Issued {
-    first: BTreeMap<i64, u64>,
+    /// Counters of the same name before the point share a table, and so a sequence.
+    first: BTreeMap<(String, i64), u64>,
     twice: Vec<(i64, u64, u64)>,
 }
 
@@ -232,7 +233,9 @@ impl Issued {
         }
         if let Some(id) = operation.result.as_i64() {
             let at = operation.invoke;
-            if let Some(first) = self.first.insert(id, at) {
+            let key = operation.key.as_deref().unwrap_or_default();
+            let series = key.split('.').next().unwrap_or_default().to_owned();
+            if let Some(first) = self.first.insert((series, id), at) {
                 self.twice.push((id, first, at));
             }
         }

@@ -14,3 +14,4 @@ mod rehearse;
 mod targets;
 mod transcripts;
 mod upgrader;
+mod workloads;

@@ -208,7 +208,7 @@ impl Servers {
         fs::read_to_string(log).unwrap()
     }
 
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let place = tempfile::tempdir().unwrap();
         // They run as another user where this is root.
         for directory in [place.path().to_owned(), place.path().join("servers")] {
@@ -247,7 +247,7 @@ impl Servers {
         assert!(output.success(), "{name}: {said}");
     }
 
-    fn target(&self) -> String {
+    pub(crate) fn target(&self) -> String {
         self.place.path().join("target.toml").display().to_string()
     }
 }
@@ -272,7 +272,7 @@ fn free_ports() -> [u16; 2] {
 }
 
 /// Whether there is all that the PostgreSQL example needs.
-fn postgres_is_there() -> bool {
+pub(crate) fn postgres_is_there() -> bool {
     let server = "for bin in /usr/lib/postgresql/*/bin; do PATH=$PATH:$bin; done; \
                   for name in initdb psql pg_ctl pg_basebackup runuser; do command -v $name || exit 1; done";
     let user = "[ \"$(id -u)\" != 0 ] || id postgres";

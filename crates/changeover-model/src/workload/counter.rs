@@ -2,7 +2,8 @@
 //!
 //! A counter `c0` is a number in a row. A counter `ids.0` is how many rows there are of its name in a table whose key
 //! the database issues: adding to it is an INSERT, and what the database issued is the operation's result. The rows of
-//! `gone` are deleted again at once, so that what was issued is not to be seen in the table: adding to it adds nothing.
+//! `gone`, which has a table of its own, are deleted again at once, so that nothing there tells what was issued: adding to
+//! it adds nothing.
 
 use super::WorkloadKind;
 use super::call::{Call, Meaning};
@@ -38,6 +39,8 @@ pub(super) fn create(identifiers: bool) -> Vec<String> {
                 .to_owned(),
             "CREATE INDEX IF NOT EXISTS changeover_ids_counter ON changeover_ids (counter)".to_owned(),
             "DELETE FROM changeover_ids".to_owned(),
+            "CREATE TABLE IF NOT EXISTS changeover_ids_gone (id BIGSERIAL PRIMARY KEY, counter TEXT NOT NULL)"
+                .to_owned(),
         ]);
     }
     all
@@ -74,7 +77,10 @@ pub(super) fn read(key: &str) -> Call {
 
 fn add(key: &str) -> Call {
     let (statement, meaning) = match issues(key) {
-        true => (insert(key), Meaning::Issued),
+        true => (
+            format!("INSERT INTO changeover_ids (counter) VALUES ('{key}') RETURNING id"),
+            Meaning::Issued,
+        ),
         false => (
             format!("UPDATE changeover_counter SET value = value + 1 WHERE id = '{key}'"),
             Meaning::Done,
@@ -92,16 +98,14 @@ fn add(key: &str) -> Call {
 }
 
 fn issue_and_delete() -> Call {
-    let delete = format!("DELETE FROM changeover_ids WHERE counter = '{GONE}'");
     let mut call = add(GONE);
     call.value = json!(0);
-    call.statements = vec![insert(GONE), delete];
+    call.statements = vec![
+        format!("INSERT INTO changeover_ids_gone (counter) VALUES ('{GONE}') RETURNING id"),
+        "DELETE FROM changeover_ids_gone".to_owned(),
+    ];
     call.meaning = Meaning::Issued;
     call
-}
-
-fn insert(key: &str) -> String {
-    format!("INSERT INTO changeover_ids (counter) VALUES ('{key}') RETURNING id")
 }
 
 /// Whether adding to it issues an identifier.
