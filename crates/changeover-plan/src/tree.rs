@@ -41,7 +41,7 @@ pub fn render(plan: &Plan, instances: &Instances) -> String {
     }
     if !workload.details.aged.is_empty() {
         header.push(format!(
-            "data made by {} before",
+            "begins with data made by {}",
             joined(&workload.details.aged)
         ));
     }
