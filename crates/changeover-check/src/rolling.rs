@@ -23,32 +23,31 @@ pub struct Rolling {
     count: usize,
     fresh: bool,
     told: BTreeSet<String>,
+    header: Header,
 }
 
-impl Default for Rolling {
-    fn default() -> Self {
+impl Rolling {
+    /// For a history that begins with this line.
+    pub fn new(header: &Header) -> Self {
+        let empty = || Models::new(header, Consistency::default());
         Rolling {
             older: empty(),
             newer: empty(),
             count: 0,
             fresh: false,
             told: BTreeSet::new(),
+            header: header.clone(),
         }
     }
-}
 
-fn empty() -> Models {
-    Models::new(&Header::new(Model::Set.name()), Consistency::default())
-}
-
-impl Rolling {
     /// Takes an operation that has ended.
     pub fn take(&mut self, operation: &Operation) {
         let Some(model) = model_of(operation) else {
             return;
         };
         if self.count == WINDOW {
-            self.older = std::mem::replace(&mut self.newer, empty());
+            let empty = Models::new(&self.header, Consistency::default());
+            self.older = std::mem::replace(&mut self.newer, empty);
             self.count = WINDOW / 2;
         }
         self.count += 1;
@@ -101,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_finding_is_told_as_soon_as_it_is_certain_and_once() {
-        let mut rolling = Rolling::default();
+        let mut rolling = Rolling::new(&Header::new(Model::Set.name()));
         rolling.take(&read(2, "k", &[7], (1, 2)));
         // Perhaps its add is still on its way.
         assert_eq!(rolling.look(), []);
@@ -118,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_long_run_is_looked_at_through_a_window() {
-        let mut rolling = Rolling::default();
+        let mut rolling = Rolling::new(&Header::new(Model::Set.name()));
         let at = |n: usize| (n as u64 * 10, n as u64 * 10 + 5);
         for n in 0..3 * WINDOW {
             rolling.take(&add(1, &format!("k{}", n / 100), n as i64, at(n)));

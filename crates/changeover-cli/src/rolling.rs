@@ -3,7 +3,7 @@
 
 use crate::watch::Findings;
 use changeover_model::event::{Event, EventKind};
-use changeover_model::history::Operation;
+use changeover_model::history::{Header, Operation};
 use changeover_rehearse::record::Sink;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
@@ -23,10 +23,15 @@ pub(crate) struct RollingSink {
 }
 
 impl Rolling {
-    /// Starts looking at what goes through the sink that is returned.
-    pub(crate) fn start(inner: Box<dyn Sink>, findings: Findings) -> (RollingSink, Self) {
+    /// Starts looking at what goes through the sink that is returned: a history that begins with this line.
+    pub(crate) fn start(
+        inner: Box<dyn Sink>,
+        header: &Header,
+        findings: Findings,
+    ) -> (RollingSink, Self) {
         let (operations, receiver) = mpsc::channel();
-        let thread = std::thread::spawn(move || look(&receiver, &findings));
+        let rolling = changeover_check::Rolling::new(header);
+        let thread = std::thread::spawn(move || look(rolling, &receiver, &findings));
         let sink = RollingSink {
             inner,
             operations: Some(operations),
@@ -41,8 +46,11 @@ impl Rolling {
     }
 }
 
-fn look(operations: &Receiver<Operation>, findings: &Findings) {
-    let mut rolling = changeover_check::Rolling::default();
+fn look(
+    mut rolling: changeover_check::Rolling,
+    operations: &Receiver<Operation>,
+    findings: &Findings,
+) {
     let mut next = Instant::now() + PERIOD;
     loop {
         match operations.recv_timeout(next.saturating_duration_since(Instant::now())) {

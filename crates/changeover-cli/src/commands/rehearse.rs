@@ -110,14 +110,10 @@ async fn rehearse_here(
         Format::Human => View::of_stdout(),
     };
     let watch = Watch::start(view, clock, Arc::clone(&live));
-    let (sink, trouble) = FileSink::create(
-        &dir,
-        &header_of(&plan),
-        &clock_zero,
-        watch.events(),
-        cancel.clone(),
-    )?;
-    let (sink, rolling) = Rolling::start(Box::new(sink), watch.findings());
+    let header = header_of(&plan);
+    let (sink, trouble) =
+        FileSink::create(&dir, &header, &clock_zero, watch.events(), cancel.clone())?;
+    let (sink, rolling) = Rolling::start(Box::new(sink), &header, watch.findings());
     let recorder = Recorder::new(clock, Box::new(sink));
     let interrupted = signals::cancel_on_signal(cancel.clone(), {
         let recorder = recorder.clone();
