@@ -59,6 +59,11 @@ struct Written {
     unknown_counts: usize,
 }
 
+/// Nothing was done: on a busy machine, somebody else has been writing for too long.
+fn is_conflict(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&tokio_postgres::error::SqlState::T_R_SERIALIZATION_FAILURE)
+}
+
 fn write(shared: &Shared, writer: usize) -> Written {
     let mut written = Written::default();
     let mut next = 0i64;
@@ -73,6 +78,7 @@ fn write(shared: &Shared, writer: usize) -> Written {
                         .fetch_max(written.acknowledged.len() as i64, Ordering::SeqCst);
                     shared.acknowledged.fetch_add(1, Ordering::SeqCst);
                 }
+                Err(error) if is_conflict(&error) => {}
                 Err(error) if error.code().is_some() => {
                     shared.complain(format!("insert: {error:?}"))
                 }
@@ -93,6 +99,7 @@ fn write(shared: &Shared, writer: usize) -> Written {
                     shared.counter.fetch_max(got, Ordering::SeqCst);
                     written.counts.push(got);
                 }
+                Err(error) if is_conflict(&error) => {}
                 Err(error) if error.code().is_some() => {
                     shared.complain(format!("counter: {error:?}"))
                 }
