@@ -94,6 +94,7 @@ impl<'a> Line<'a> {
 
     /// Reads it with `serde_json` alone.
     pub(super) fn parse_carefully(text: &'a str) -> Result<Self, HistoryError> {
+        super::check_object(text)?;
         let read: Careful<'a> = serde_json::from_str(text).map_err(HistoryError::Json)?;
         let raw = |value: Option<&'a RawValue>| value.map_or("null", RawValue::get);
         Ok(Line {

@@ -393,6 +393,8 @@ pub enum HistoryError {
     },
     /// An acknowledged operation that never returned.
     NoReturn,
+    /// A line that is something else than a JSON object.
+    NoObject,
 }
 
 impl fmt::Display for HistoryError {
@@ -421,6 +423,10 @@ impl fmt::Display for HistoryError {
                 "\"{field}\" {at} is beyond {}: give times in nanoseconds since the run began",
                 i64::MAX
             ),
+            HistoryError::NoObject => write!(
+                f,
+                "the line is no JSON object: a history has one object a line"
+            ),
             HistoryError::NoReturn => write!(
                 f,
                 "\"return\" is missing: an operation that is \"ok\" has one, and one without an answer is \"unknown\""
@@ -431,6 +437,14 @@ impl fmt::Display for HistoryError {
 
 impl std::error::Error for HistoryError {}
 
+/// Refuses what is no object. Field by field, `serde` would read a list as well.
+fn check_object(line: &str) -> Result<(), HistoryError> {
+    match line.trim_start().starts_with('{') {
+        true => Ok(()),
+        false => Err(HistoryError::NoObject),
+    }
+}
+
 impl Header {
     /// Reads the first line.
     ///
@@ -438,6 +452,7 @@ impl Header {
     ///
     /// When it is no header, or one of another kind or major version.
     pub fn parse(line: &str) -> Result<Self, HistoryError> {
+        check_object(line)?;
         let header: Header = serde_json::from_str(line).map_err(HistoryError::Json)?;
         Kind::History
             .accept(&header.format)
@@ -531,6 +546,10 @@ mod tests {
             (
                 r#"{"process":3,"op":"read","invoke":1,"outcome":"ok"}"#,
                 "\"return\" is missing: an operation that is \"ok\" has one, and one without an answer is \"unknown\"",
+            ),
+            (
+                r#"[3,"read"]"#,
+                "the line is no JSON object: a history has one object a line",
             ),
             (
                 r#"{"process":3,"op":"read","invoke":-1,"outcome":"ok"}"#,
