@@ -198,7 +198,7 @@ bugs! {
     ReadyTooEarly {
         name: "ready-too-early", classes: &[22], check: "premature-ready", generation: Some(1),
         symptom: "a new generation says that it is ready before it has read the log",
-        plan: &["--rate", "20", "--probe-interval", "100ms"], instance: &["--read-rate", "40"],
+        plan: &["--rate", "4", "--probe-interval", "100ms"], instance: &["--read-rate", "26"],
     }
     ReadyAtRest {
         name: "ready-only-at-rest", classes: &[23], check: "never-ready", generation: Some(1),
