@@ -8,7 +8,7 @@ use crate::copy::apply::Applier;
 use crate::copy::schema;
 use crate::copy::{CopyConnection, CopyError, PrivateCopy};
 use crate::deployment::{Deployment, State};
-use crate::store::{Effect, Fence, MetadataStore, Record, Role, StoreError, Token};
+use crate::store::{Appended, Effect, Fence, MetadataStore, Record, Role, StoreError, Token};
 use crate::{exit, log};
 
 /// Records applied as one transaction of the private copy.
@@ -282,9 +282,14 @@ impl Follower {
     fn append_of_its_own(&mut self) -> Result<(), HydrateError> {
         if let Ok(false) = schema::exists(&self.hydration.connection, "table", "builtin") {
             let statement = "CREATE TABLE builtin (id INTEGER)".to_owned();
+            let effects = [Effect::Ddl { statement }];
             let store = &mut self.hydration.store;
-            let fence = store.fence()?;
-            store.append(fence.token, fence.upper, &[Effect::Ddl { statement }])?;
+            let mut append = || -> Result<Appended, StoreError> {
+                let fence = store.fence()?;
+                store.append(fence.token, fence.upper, &effects)
+            };
+            // The leader may have been faster.
+            while !matches!(append()?, Appended::At(_)) {}
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ pub(crate) fn judge(plan: &Plan, events: &[Event], writes: &[ObservedWrite]) -> 
     findings.extend(transitions::judge(&steps, events));
     findings.extend(leaders::judge(&steps, events, writes));
     findings.extend(objects::judge(&steps, events));
-    findings.extend(ready::judge(&steps, &Timeline::new(events)));
+    findings.extend(ready::judge(&steps, &Timeline::new(events), events));
     findings.extend(sessions::judge(&steps, events));
     findings.extend(lost_promotions(&steps, events));
     let unexplained = failed_steps(&steps, events, &findings);

@@ -4,14 +4,15 @@ use super::{Steps, error};
 use crate::stats::ms;
 use crate::timeline::{StepTimes, Timeline};
 use changeover_model::check::Check;
-use changeover_model::event::Phase;
+use changeover_model::event::{Event, EventKind, Phase, StatusSeen};
+use changeover_model::status::DeploymentStatus;
 use changeover_model::verdict::Finding;
 use serde_json::json;
 
 /// A step whose new generation needed longer from `IsLeader` to its first answer than it had needed to become ready,
 /// and longer than the plan's budget for reads. Who has its data only has to open its doors; the budget keeps out
 /// those for whom both are short. Without a budget nothing is too long.
-pub(super) fn judge(steps: &Steps<'_>, timeline: &Timeline) -> Vec<Finding> {
+pub(super) fn judge(steps: &Steps<'_>, timeline: &Timeline, events: &[Event]) -> Vec<Finding> {
     let Some(&budget_ms) = steps.plan.budgets.get("read-gap") else {
         return Vec::new();
     };
@@ -20,7 +21,7 @@ pub(super) fn judge(steps: &Steps<'_>, timeline: &Timeline) -> Vec<Finding> {
             let found = step.phases.iter().find(|(phase, _)| *phase == wanted);
             found.map(|(_, at)| *at)
         };
-        let became_ready = at(Phase::Promote)?.saturating_sub(at(Phase::Boot)?);
+        let became_ready = said_ready(events, step.number)?.saturating_sub(at(Phase::Boot)?);
         let first_answer = at(Phase::Retire)?.saturating_sub(at(Phase::Bootstrap)?);
         let too_late = first_answer > became_ready && first_answer as f64 / 1e6 > budget_ms;
         too_late.then(|| {
@@ -43,6 +44,22 @@ pub(super) fn judge(steps: &Steps<'_>, timeline: &Timeline) -> Vec<Finding> {
     timeline.upgrades().filter_map(late).collect()
 }
 
+/// When the new generation of a step first said that it is ready; what the harness did before it promoted is no time
+/// of the target's.
+fn said_ready(events: &[Event], step: u32) -> Option<u64> {
+    let ready = |event: &&Event| {
+        event.step == Some(step)
+            && matches!(
+                event.kind,
+                EventKind::StatusSeen {
+                    seen: StatusSeen::Status(DeploymentStatus::ReadyToPromote),
+                    ..
+                }
+            )
+    };
+    events.iter().find(ready).map(|event| event.at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,12 +70,15 @@ mod tests {
         let mut e = events();
         e.step(1).at_ms(100).started().phase(Phase::Boot);
         e.at_ms(110).phase(Phase::CatchUp);
-        e.at_ms(100 + ready).phase(Phase::Promote);
+        e.at_ms(100 + ready)
+            .status(DeploymentStatus::ReadyToPromote);
+        // The harness looks at something first.
+        e.at_ms(140 + ready).phase(Phase::Promote);
         e.at_ms(150 + ready).phase(Phase::Bootstrap);
         if let Some(answer) = answer {
             e.at_ms(150 + ready + answer).phase(Phase::Retire);
         }
-        judge(&Steps { plan: &plan(1) }, &Timeline::new(&e.list))
+        judge(&Steps { plan: &plan(1) }, &Timeline::new(&e.list), &e.list)
     }
 
     #[test]
@@ -78,12 +98,12 @@ mod tests {
         let mut plan = plan(1);
         plan.budgets.clear();
         let mut e = events();
-        e.step(1)
-            .at_ms(0)
-            .started()
-            .phase(Phase::Boot)
-            .phase(Phase::Promote);
+        e.step(1).at_ms(0).started().phase(Phase::Boot);
+        e.status(DeploymentStatus::ReadyToPromote);
         e.phase(Phase::Bootstrap).at_ms(9000).phase(Phase::Retire);
-        assert_eq!(judge(&Steps { plan: &plan }, &Timeline::new(&e.list)), []);
+        assert_eq!(
+            judge(&Steps { plan: &plan }, &Timeline::new(&e.list), &e.list),
+            []
+        );
     }
 }

@@ -163,7 +163,6 @@ impl fmt::Display for Awaits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Faults => f.write_str("faults"),
-            Self::Workload(name) => write!(f, "the workload {name}"),
         }
     }
 }

@@ -32,8 +32,6 @@ pub struct Facts {
 pub enum Awaits {
     /// A fault, or an upgrade that is called off.
     Faults,
-    /// A workload of this name.
-    Workload(&'static str),
 }
 
 /// What most have in common.
@@ -93,8 +91,8 @@ bugs! {
     }
     ForgetsDrops {
         name: "forgets-drops", classes: &[6], check: "ddl-missed", generation: Some(1),
+        plan: &["--workload", "set,ddl"],
         symptom: "what was dropped is there again in the next generation",
-        awaits: Some(Awaits::Workload("ddl")),
     }
     LosesIndexes {
         name: "loses-indexes", classes: &[6], check: "object-changed", versions: "v0.3.0,v0.5.0,v0.6.0", generation: Some(1),
@@ -115,8 +113,8 @@ bugs! {
     }
     ReusesNumbers {
         name: "reuses-numbers", classes: &[10], check: "duplicated-effect", generation: Some(1),
+        plan: &["--workload", "set,counter"],
         symptom: "a new leader forgets which numbers bigserial columns have given",
-        awaits: Some(Awaits::Workload("counter")),
     }
     // B. Version gating and finalisation
     PlaysOlder {
@@ -138,8 +136,8 @@ bugs! {
     }
     MissesDdl {
         name: "misses-ddl", classes: &[15], check: "ddl-missed", generation: Some(1),
+        plan: &["--workload", "set,ddl"],
         symptom: "definitions that change while a generation catches up are passed over",
-        awaits: Some(Awaits::Workload("ddl")),
     }
     // C. The hand-over
     NeverLeads {
@@ -200,7 +198,7 @@ bugs! {
     ReadyTooEarly {
         name: "ready-too-early", classes: &[22], check: "premature-ready", generation: Some(1),
         symptom: "a new generation says that it is ready before it has read the log",
-        plan: &["--rate", "20", "--probe-interval", "100ms"], instance: &["--read-rate", "40"],
+        plan: &["--rate", "4", "--probe-interval", "100ms"], instance: &["--read-rate", "26"],
     }
     ReadyAtRest {
         name: "ready-only-at-rest", classes: &[23], check: "never-ready", generation: Some(1),
@@ -241,8 +239,8 @@ bugs! {
     }
     LosesSession {
         name: "loses-session", classes: &[30], check: "session-state", versions: "v0.6.0,v0.7.0", generation: Some(1),
+        plan: &["--workload", "set,session"],
         symptom: "settings and prepared statements of a session are gone after a promotion in place, without a word",
-        awaits: Some(Awaits::Workload("session")),
     }
     RunsTwice {
         name: "runs-twice", classes: &[31], check: "duplicated-effect", generation: Some(1),
