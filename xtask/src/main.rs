@@ -5,6 +5,7 @@
 mod bench;
 mod bugs;
 mod document;
+mod engine;
 mod fresh;
 mod lint;
 mod provision;

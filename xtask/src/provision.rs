@@ -1,5 +1,6 @@
 //! What the tests need beyond a Rust toolchain and a C compiler, in one place.
 
+use crate::engine;
 use crate::run::{run, succeeds};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -21,7 +22,7 @@ pub(crate) struct Prerequisite {
 }
 
 /// Everything that tests need.
-pub(crate) const PREREQUISITES: [Prerequisite; 3] = [
+pub(crate) const PREREQUISITES: [Prerequisite; 5] = [
     Prerequisite {
         package: "postgresql-client",
         needed_for: "talking to the reference database with psql",
@@ -43,10 +44,23 @@ pub(crate) const PREREQUISITES: [Prerequisite; 3] = [
         // Debian's own interpreter: another one on the path does not see Debian's modules.
         probe: &["/usr/bin/python3", "-c", "import psycopg"],
     },
+    Prerequisite {
+        package: DOCKER,
+        needed_for: "rehearsing on a Docker engine",
+        probe: &engine::PROBE,
+    },
+    Prerequisite {
+        package: "docker-compose",
+        needed_for: "checking the compose files of plans",
+        probe: &["docker-compose", "version"],
+    },
 ];
 
 /// Debian's newest server. Tests start servers of their own from its programs.
 const POSTGRESQL: &str = "postgresql";
+
+/// Debian's engine. It is started where the system does not.
+const DOCKER: &str = "docker.io";
 
 /// Where Debian's packages of PostgreSQL look before they make and start a server for the machine.
 const NO_CLUSTER: &str = "/etc/postgresql-common/createcluster.d/changeover-tests.conf";
@@ -107,8 +121,11 @@ pub(crate) fn install() -> Result<()> {
     }
     apt(&["update", "--quiet"])?;
     let mut install = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
-    install.extend(packages);
+    install.extend(&packages);
     apt(&install)?;
+    if packages.contains(&DOCKER) {
+        engine::start()?;
+    }
     match self::missing().first() {
         Some(still) => bail!("{} was installed and still does not work", still.package),
         None => Ok(()),

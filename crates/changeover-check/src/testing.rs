@@ -185,6 +185,7 @@ pub(crate) fn plan(steps: u32) -> Plan {
         abort_at: None,
         repeat: 1,
         control: false,
+        scenario: None,
         findings: Vec::new(),
     };
     plan.validate().unwrap();

@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Route(RouteArgs),
     /// Judge recorded histories, of a rehearsal or of any other tool.
     Check(CheckArgs),
+    /// List the scenarios that a rehearsal can have.
+    Scenarios(ScenariosArgs),
     /// Remove what a rehearsal left behind that was killed.
     Cleanup(CleanupArgs),
     /// Check what this machine offers, and say what is missing for what.
@@ -133,7 +135,7 @@ pub(crate) struct PlanOptions {
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "runtime", "versions", "strategy", "seed", "rate", "clients", "probe_interval",
         "workload", "max_write_gap", "max_read_gap", "max_connect_gap", "instance_arg", "from", "to", "rng", "probability",
-        "max_versions", "first", "last", "then", "rules", "allow_restart", "current_version",
+        "max_versions", "scenario", "first", "last", "then", "rules", "allow_restart", "current_version",
         "system_parameter", "system_parameters", "allow_unknown_parameters", "image_repository",
     ])]
     pub(crate) plan: Option<PathBuf>,
@@ -198,6 +200,10 @@ pub(crate) struct PathOptions {
     /// Versions that follow on the path, such as current
     #[arg(long, value_name = "LIST")]
     pub(crate) then: Option<String>,
+
+    /// What is done before, during and after the upgrades, and the path that goes with it; see changeover scenarios
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scenario: Option<String>,
 
     /// Plan an illegal hop all the same, as a finding of the plan
     #[arg(long)]
@@ -289,7 +295,43 @@ pub(crate) struct RehearseArgs {
     pub(crate) listen: Option<SocketAddr>,
 
     #[command(flatten)]
+    pub(crate) machine: MachineOptions,
+
+    #[command(flatten)]
     pub(crate) format: FormatOption,
+}
+
+/// What this machine has for instances. None of it is in a plan.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "This machine")]
+pub(crate) struct MachineOptions {
+    /// Where programs are, a directory for each version; then instances run as processes
+    #[arg(long, value_name = "DIR")]
+    pub(crate) binaries: Option<PathBuf>,
+
+    /// The image of the version built from local source
+    #[arg(long, value_name = "IMAGE", conflicts_with = "current_build")]
+    pub(crate) current_image: Option<String>,
+
+    /// A program and its arguments, without a shell, that build that image and print its name in their last line
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) current_build: Option<String>,
+
+    /// The image of the metadata store's container, which takes what Docker's official PostgreSQL image takes [default: postgres:17]
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) metadata_store_image: Option<String>,
+
+    /// Where instances keep their data beside the metadata store, as an address that they know [default: a volume or directory of the run]
+    #[arg(long, value_name = "URL")]
+    pub(crate) blob_store: Option<String>,
+
+    /// The checks that a scenario does: a directory for each, with initialize.sql, manipulate-1.sql, manipulate-2.sql and validate.sql, or programs of these names [default: a built-in one]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) checks: Option<PathBuf>,
+
+    /// The file with the licence key [default: what MZ_LICENSE_KEY says, a key or a file]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) licence_key: Option<PathBuf>,
 }
 
 /// How a plan is printed.
@@ -302,6 +344,8 @@ pub(crate) enum PlanFormat {
     Json,
     /// The services' arguments alone, as the Python module's users know them.
     Args,
+    /// A compose.yaml for walking through the upgrade by hand; with --save DIR a script of the calls, too.
+    Compose,
 }
 
 /// `changeover plan`.
@@ -310,8 +354,8 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) plan: PlanOptions,
 
-    /// Write the plan to this new file too
-    #[arg(long, value_name = "FILE")]
+    /// Write the plan to this new file too; with --format compose, to this new directory
+    #[arg(long, value_name = "FILE|DIR")]
     pub(crate) save: Option<PathBuf>,
 
     /// How the plan is printed on standard output
@@ -377,6 +421,13 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) format: FormatOption,
+}
+
+/// `changeover scenarios`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ScenariosArgs {
     #[command(flatten)]
     pub(crate) format: FormatOption,
 }

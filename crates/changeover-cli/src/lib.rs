@@ -9,6 +9,7 @@ mod duration;
 mod error;
 pub mod exit;
 mod knowledge;
+mod machine;
 mod output;
 mod planning;
 mod rolling;
@@ -48,6 +49,7 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Releases(args) => commands::releases::run(&args),
         Command::Route(args) => commands::route::run(&args),
         Command::Check(args) => commands::check::run(&args),
+        Command::Scenarios(args) => commands::scenarios::run(&args),
         Command::Cleanup(args) => commands::cleanup::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Completions(args) => commands::completions::run(&args),

@@ -4,6 +4,8 @@ use crate::args::{LoadOptions, PlanOptions, ServiceOptions};
 use crate::error::CliError;
 use crate::{knowledge, output, workload};
 use changeover_model::Plan;
+use changeover_model::nearest;
+use changeover_plan::scenario::{PRESETS, Preset};
 use changeover_plan::{
     DrawRequest, Knowledge, ParameterRequest, PlanRequestError, Request, UnknownName,
     parse_assignment, parse_version, parse_versions, plan, review,
@@ -108,6 +110,18 @@ fn request(options: &PlanOptions, known: &Knowledge) -> Result<Request, CliError
         timeouts_ms: Default::default(),
         metadata_store: service.metadata_store.as_ref().map(|s| s.kind.clone()),
         instance_args: service.instance_arg.clone(),
+        scenario: path.scenario.as_deref().map(preset).transpose()?,
+    })
+}
+
+/// The preset of a name.
+fn preset(name: &str) -> Result<&'static Preset, CliError> {
+    Preset::find(name).ok_or_else(|| {
+        let names = PRESETS.iter().map(|preset| preset.name);
+        CliError::bad_input(format!(
+            "unknown scenario {name:?}: {}",
+            nearest::suggestion(name, names)
+        ))
     })
 }
 

@@ -6,11 +6,15 @@ use changeover_model::plan::Plan;
 use changeover_model::workload::WorkloadKind;
 use changeover_reference::{PostgresAddress, StoreTrouble, look, remove};
 use changeover_rehearse::metadata_store::{MetadataStore, Remove};
+use changeover_runtime::docker::postgres::IMAGE;
 use changeover_runtime::postgres::Programs;
 use nix::unistd::{AccessFlags, access};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// How plans call the runtime whose instances are in containers.
+pub(crate) const DOCKER: &str = "docker";
 
 /// A store that can be had. Nothing has been made yet.
 #[derive(Debug)]
@@ -21,6 +25,10 @@ pub(crate) enum Store {
     Sqlite(PathBuf),
     /// A server of the run's own.
     PrivatePostgres(Programs),
+    /// The same in a container of this image.
+    PostgresContainer(String),
+    /// A file of the run's own that instances in containers share.
+    SharedSqlite,
     /// A server of the caller's. Unless the address names a schema, the run has one of its own there.
     Postgres {
         address: Box<PostgresAddress>,
@@ -34,12 +42,24 @@ impl Store {
     /// # Errors
     ///
     /// When the place is none, is somebody else's, or cannot be reached.
-    pub(crate) fn of(plan: &Plan, given: Option<&Given>) -> Result<Self, CliError> {
+    pub(crate) fn of(
+        plan: &Plan,
+        given: Option<&Given>,
+        image: Option<&str>,
+    ) -> Result<Self, CliError> {
         let location = given.and_then(|given| given.location.as_deref());
         let own = location.is_none_or(|at| at.starts_with("//") && !at.contains("schema="));
         if plan.workload.has(WorkloadKind::Aged) && !own {
             return Err(CliError::bad_input(
                 "workload aged begins with a store that older releases make: leave out where the metadata store lies, or name a server without a schema",
+            ));
+        }
+        if plan.runtime == DOCKER {
+            return for_containers(plan, location, image);
+        }
+        if image.is_some() {
+            return Err(CliError::bad_input(
+                "--metadata-store-image is for instances in containers; leave it out, or add --runtime docker",
             ));
         }
         match (plan.metadata_store.as_str(), location) {
@@ -57,7 +77,10 @@ impl Store {
     /// What `rehearse --plan` needs besides the plan to meet the same store again.
     pub(crate) fn option(&self) -> Option<String> {
         match self {
-            Store::PrivateSqlite | Store::PrivatePostgres(_) => None,
+            Store::PrivateSqlite
+            | Store::PrivatePostgres(_)
+            | Store::PostgresContainer(_)
+            | Store::SharedSqlite => None,
             // Its contents are not part of the plan, and by now they have been upgraded.
             Store::Sqlite(_) => Some("sqlite:COPY_OF_THE_STORE_BEFORE".to_owned()),
             Store::Postgres {
@@ -86,6 +109,8 @@ impl Store {
             }
             Store::Sqlite(file) => MetadataStore::at(format!("sqlite:{}", file.display())),
             Store::PrivatePostgres(programs) => MetadataStore::PrivatePostgres(programs),
+            Store::PostgresContainer(image) => MetadataStore::PostgresContainer(image),
+            Store::SharedSqlite => MetadataStore::SharedSqlite,
             Store::Postgres {
                 address,
                 own_schema,
@@ -116,6 +141,39 @@ impl Store {
             }
         })
     }
+}
+
+/// The store of instances in containers, which see no files of this machine and another 127.0.0.1.
+fn for_containers(
+    plan: &Plan,
+    location: Option<&str>,
+    image: Option<&str>,
+) -> Result<Store, CliError> {
+    match (plan.metadata_store.as_str(), location) {
+        ("postgres", None) => Ok(Store::PostgresContainer(image.unwrap_or(IMAGE).to_owned())),
+        (kind, _) if image.is_some() => Err(CliError::bad_input(format!(
+            "--metadata-store-image starts a container, and the metadata store is {kind} at a place that was given or needs none; leave one of them out"
+        ))),
+        ("postgres", Some(location)) if is_loopback(location) => Err(CliError::bad_input(
+            "the metadata store is at this machine's loopback address, which is another one in a container; give an address under which containers reach it, such as the bridge's",
+        )),
+        ("postgres", Some(location)) => postgres(location),
+        (_, None) => Ok(Store::SharedSqlite),
+        (_, Some(location)) => Err(CliError::bad_input(format!(
+            "the metadata store {location} is a file of this machine, and instances in containers do not see it; leave its place out, or use postgres"
+        ))),
+    }
+}
+
+/// Whether a server's address is one that a machine calls itself.
+fn is_loopback(server: &str) -> bool {
+    let rest = server.trim_start_matches('/');
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    // Without a name it is a socket of this machine.
+    rest.is_empty()
+        || ["127.", "localhost", "[::1]", "/", ":"]
+            .iter()
+            .any(|begin| rest.starts_with(begin))
 }
 
 /// Which schema on somebody's server goes with a run, as long as it is there.

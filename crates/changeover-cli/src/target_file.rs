@@ -2,7 +2,7 @@
 
 use crate::error::CliError;
 use changeover_model::Target;
-use changeover_model::target::{Instances, Promote, Versions, fill, line_of_key};
+use changeover_model::target::{Instances, Promote, Versions, fill, has, line_of_key};
 use changeover_model::text::harmless_cut;
 use changeover_model::version::PathVersion;
 use changeover_plan::Knowledge;
@@ -171,7 +171,8 @@ fn listed(printed: &str) -> Result<Vec<PathVersion>, CliError> {
     }
 }
 
-/// Refuses a target whose programs are not there.
+/// Refuses a target whose programs are not there. Those of a version are looked for where versions are known, and those
+/// of a container are in its image.
 ///
 /// # Errors
 ///
@@ -180,10 +181,14 @@ pub(crate) fn programs_exist(
     file: Option<&Path>,
     target: &Target,
     own: &str,
+    in_containers: bool,
 ) -> Result<(), CliError> {
+    let of_a_version = |program: &&String| has(program, "binaries");
     let instance = match &target.instances {
-        Instances::Started(instance) => instance.command.first(),
-        Instances::Attached(_) | Instances::Unknown => None,
+        Instances::Started(instance) if !in_containers => {
+            instance.command.first().filter(|it| !of_a_version(it))
+        }
+        _ => None,
     };
     let promote = match &target.promote {
         Promote::Command(command) => command.first(),

@@ -7,6 +7,7 @@ use crate::format::Kind;
 use crate::history::Outcome;
 use crate::observation::Observation;
 use crate::plan::Timeout;
+use crate::scenario::Action;
 use crate::version::PathVersion;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -234,6 +235,38 @@ pub enum SessionAnswer {
     Refused(String),
     /// The connection had ended: the client knows that the session is over.
     Ended,
+}
+
+/// What is examined around a hand-over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Examination {
+    /// A promotion before the instance was ready.
+    EarlyPromotion,
+    /// A promotion of the leader.
+    SecondPromotion,
+    /// A write to an instance that was not promoted.
+    ReadOnlyWrite,
+    /// A read of an instance that was not promoted.
+    ReadOnlyRead,
+    /// The first query to a new leader's catalog.
+    CatalogQuery,
+    /// One of a newer writer.
+    #[serde(other)]
+    Unknown,
+}
+
+impl fmt::Display for Examination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Examination::EarlyPromotion => "a promotion before it is ready",
+            Examination::SecondPromotion => "a promotion of the leader",
+            Examination::ReadOnlyWrite => "a write before the promotion",
+            Examination::ReadOnlyRead => "a read before the promotion",
+            Examination::CatalogQuery => "the first query to the catalog",
+            Examination::Unknown => "an examination",
+        })
+    }
 }
 
 /// What happened.
@@ -493,6 +526,33 @@ pub enum EventKind {
         /// What failed in between, by kind of error.
         errors: BTreeMap<String, u64>,
     },
+    /// A user's check is about to be done.
+    UserCheckIntent {
+        /// Its name.
+        check: String,
+        /// What of it.
+        action: Action,
+    },
+    /// It was.
+    UserCheckDone {
+        /// Its name.
+        check: String,
+        /// What of it.
+        action: Action,
+        /// What was not as it should be.
+        problem: Option<String>,
+    },
+    /// Something was examined around a hand-over besides what clients see.
+    Examined {
+        /// What.
+        what: Examination,
+        /// What was to come of it, as text.
+        expected: String,
+        /// What came of it.
+        found: String,
+        /// How long it took.
+        took_ms: u64,
+    },
     /// Somebody put a named moment into the record.
     Marker {
         /// The name.
@@ -545,6 +605,7 @@ impl Event {
                 | EventKind::AgeIntent { .. }
                 | EventKind::PrepareIntent
                 | EventKind::LoadIntent
+                | EventKind::UserCheckIntent { .. }
                 | EventKind::LoadEndIntent
                 | EventKind::FullReadIntent { .. }
                 | EventKind::DdlIntent { .. }

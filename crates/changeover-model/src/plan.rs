@@ -2,6 +2,7 @@
 
 use crate::check::{Check, Severity};
 use crate::format::Kind;
+use crate::scenario::ScenarioPlan;
 use crate::service::{ServiceArgs, check_services};
 use crate::version::PathVersion;
 use crate::workload::{Capability, WorkloadKind};
@@ -54,6 +55,9 @@ pub struct Plan {
     pub repeat: u32,
     /// Whether versions are restarted instead of upgraded, as a control.
     pub control: bool,
+    /// What is done before, during and after the upgrades, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<ScenarioPlan>,
     /// What planning found, for instance a hop that a rule set refuses.
     pub findings: Vec<PlanFinding>,
 }

@@ -23,6 +23,17 @@ pub struct ServiceArgs {
     pub restart: String,
 }
 
+impl ServiceArgs {
+    /// Its system parameters, as the one variable has them that Materialize reads.
+    pub fn system_parameters(&self) -> String {
+        let pairs = self.system_parameter_defaults.iter();
+        let pairs: Vec<String> = pairs
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        pairs.join(";")
+    }
+}
+
 /// Why services cannot be upgraded one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceError {

@@ -354,6 +354,18 @@ impl<'de> Deserialize<'de> for PathVersion {
     }
 }
 
+/// Whether what an instance answered to the question for its version names the expected one. It may be the version
+/// itself, or, as Materialize answers, the version and a commit in parentheses; then one that was built from local
+/// source, of which only its builder knows the version, has any.
+pub fn names_version(found: &str, expected: &str) -> bool {
+    match found.split_once(' ') {
+        Some((version, rest)) if rest.starts_with('(') && rest.ends_with(')') => {
+            version == expected || expected == "current"
+        }
+        _ => found == expected,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

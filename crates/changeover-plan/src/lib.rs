@@ -5,6 +5,7 @@
 //! the caller hands in.
 
 mod by_version;
+pub mod compose;
 mod draw;
 mod error;
 mod knowledge;
@@ -19,6 +20,7 @@ mod request;
 mod review;
 pub mod route;
 pub mod rules;
+pub mod scenario;
 mod seed;
 mod services;
 mod stream;

@@ -34,6 +34,11 @@ const METADATA_STORES: [&str; 2] = ["sqlite", "postgres"];
 ///
 /// The first thing in the request that gives no plan.
 pub fn plan(request: &Request, known: &Knowledge) -> Result<(Plan, Vec<String>), PlanRequestError> {
+    let mut shaped = request.clone();
+    if let Some(preset) = request.scenario {
+        preset.shape(&mut shaped, &known.catalog);
+    }
+    let request = &shaped;
     let head = &known.target.target;
     let seed: Seed = request.seed.as_deref().unwrap_or(DEFAULT_SEED).parse()?;
     let rules = known.rules.pick(request.rules.as_deref())?;
@@ -46,10 +51,14 @@ pub fn plan(request: &Request, known: &Knowledge) -> Result<(Plan, Vec<String>),
     let (models, details) = request.workload.of_target(known, &path)?;
     warnings.extend(details.skipped.iter().map(ToString::to_string));
     let services = generate_upgrade_args(&path, &parameters, image_repository(request, head)?)?;
+    let last = steps(&path, &services).len();
+    let scenario = request
+        .scenario
+        .map(|preset| preset.plan(u32::try_from(last).unwrap_or(u32::MAX), &seed));
     let plan = Plan {
         format: Kind::Plan.mark(),
         target: head.name.clone(),
-        runtime: runtime(request, head)?.to_owned(),
+        runtime: runtime(request, &known.target)?.to_owned(),
         strategy: request.strategy().name().to_owned(),
         seed: seed.to_string(),
         rng: request
@@ -74,6 +83,7 @@ pub fn plan(request: &Request, known: &Knowledge) -> Result<(Plan, Vec<String>),
         abort_at: None,
         repeat: 1,
         control: false,
+        scenario,
         findings,
     };
     plan.validate()?;
@@ -239,7 +249,8 @@ fn timeouts(request: &Request, target: &Target) -> Result<BTreeMap<String, u64>,
 }
 
 fn budgets(request: &Request, target: &Target) -> Result<BTreeMap<String, f64>, PlanRequestError> {
-    let mut budgets = target.budgets.clone();
+    let runtime = request.runtime.as_deref().unwrap_or(&target.target.runtime);
+    let mut budgets = target.budgets_on(runtime);
     budgets.extend(request.budgets.clone());
     for name in BUDGETS {
         match budgets.get(name) {
@@ -265,9 +276,10 @@ pub(crate) fn known_metadata_store(name: &str) -> Result<&'static str, UnknownNa
     UnknownName::find("metadata store", name, &METADATA_STORES, |known| known)
 }
 
-fn runtime(request: &Request, head: &TargetHead) -> Result<&'static str, PlanRequestError> {
+fn runtime(request: &Request, target: &Target) -> Result<&'static str, PlanRequestError> {
+    let head = &target.target;
     let runtime = known_runtime(request.runtime.as_deref().unwrap_or(&head.runtime))?;
-    if runtime == "docker" && head.image.is_none() {
+    if runtime == "docker" && head.image.is_none() && target.container.is_none() {
         return Err(PlanRequestError::NotOfThisTarget {
             target: head.name.clone(),
             what: "images to run on docker",

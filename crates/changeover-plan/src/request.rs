@@ -1,6 +1,7 @@
 //! What a person asks a plan for.
 
 use crate::parameters::ParameterMode;
+use crate::scenario::Preset;
 use crate::workloads::WorkloadRequest;
 use changeover_model::nearest;
 use changeover_model::version::{PathVersion, Version};
@@ -148,6 +149,8 @@ pub struct Request {
     pub metadata_store: Option<String>,
     /// Arguments that every instance gets besides its own.
     pub instance_args: Vec<String>,
+    /// What is done before, during and after the upgrades; the path is its too, unless one is asked for.
+    pub scenario: Option<&'static Preset>,
 }
 
 /// How a random path is drawn. With another strategy than [`Strategy::Random`] all of it must be absent.
@@ -188,6 +191,9 @@ impl Request {
 
     /// Whether the plan depends on its seed in more than what clients write. Who then gives none wants a new one.
     pub fn draws(&self) -> bool {
-        self.strategy() == Strategy::Random || self.parameters.mode == Some(ParameterMode::Random)
+        let drawn = self.scenario.is_some_and(|preset| preset.draws());
+        drawn
+            || self.strategy() == Strategy::Random
+            || self.parameters.mode == Some(ParameterMode::Random)
     }
 }

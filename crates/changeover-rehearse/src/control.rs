@@ -75,6 +75,7 @@ impl Control {
                     command: command.iter().map(|word| fill(word, values)).collect(),
                     env: BTreeMap::new(),
                     log: logs.join(format!("{slot}.{generation}.promote.log")),
+                    container: None,
                     ..spec.clone()
                 });
             }

@@ -4,15 +4,18 @@ use crate::control::Control;
 use crate::driver::Launch;
 use crate::premises::work;
 use changeover_model::service::ServiceArgs;
-use changeover_model::target::{Instances, Target, fill};
+use changeover_model::target::{
+    ContainerTemplate, Instances, Recipe, Surroundings, Target, fill, has,
+};
 use changeover_model::version::PathVersion;
 use changeover_runtime::attached::{self, AttachedRuntime};
-use changeover_runtime::{InstanceSpec, Runtime, RuntimeError};
+use changeover_runtime::{Container, InstanceSpec, RestartLoop, Runtime, RuntimeError};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where the endpoints of this target are that run already; nowhere for one whose instances are started.
 ///
@@ -35,6 +38,21 @@ pub fn runtime_of(endpoints: Vec<SocketAddr>, processes: Arc<dyn Runtime>) -> Ar
     }
 }
 
+/// What a machine has for instances, and a plan does not say.
+#[derive(Debug, Clone, Default)]
+pub struct Equipment {
+    /// Instances are started in containers, and not as processes.
+    pub containers: bool,
+    /// The image of services that name none.
+    pub image: Option<String>,
+    /// Where programs are, a directory for each version.
+    pub binaries: Option<PathBuf>,
+    /// Where instances keep their data beside the metadata store, if not where the target says.
+    pub blob_store: Option<String>,
+    /// The licence key.
+    pub licence: Option<String>,
+}
+
 /// Makes specifications of instances out of a target's templates.
 pub(crate) struct Launcher {
     pub(crate) target: Target,
@@ -46,8 +64,12 @@ pub(crate) struct Launcher {
     pub(crate) program: String,
     /// The metadata store's address, as instances take it.
     pub(crate) metadata_store: String,
+    /// The address of a server in PostgreSQL, with its password and without anything that is asked of it: for variables.
+    pub(crate) metadata_server: String,
     /// What instances get in their environment for it.
     pub(crate) metadata_store_env: BTreeMap<String, String>,
+    /// What this machine has for them.
+    pub(crate) equipment: Equipment,
 }
 
 impl Launcher {
@@ -64,70 +86,202 @@ impl Launcher {
     ) -> Result<Launch, RuntimeError> {
         let (sql_addr, http_addr) = runtime.reserve_addresses().await?;
         let name = format!("{}.{}", service.name, service.deploy_generation);
-        let data_dir = work(&self.run_dir).join(&name);
-        let version = version.to_string();
-        let shared_dir = work(&self.run_dir).join("shared");
-        fs::create_dir_all(&shared_dir).map_err(|error| {
-            RuntimeError::new(format!(
-                "cannot make the directory {}: {error}; make its place writable",
-                shared_dir.display()
-            ))
-        })?;
-        let values: [(&str, &str); 12] = [
-            ("program", &self.program),
-            ("version", &version),
-            ("generation", &service.deploy_generation.to_string()),
-            ("slot", &service.name),
-            ("sql_addr", &sql_addr.to_string()),
-            ("http_addr", &http_addr.to_string()),
-            ("host", &host(sql_addr)),
-            ("metadata_store", &self.metadata_store),
-            ("data_dir", &data_dir.to_string_lossy()),
-            ("shared_dir", &shared_dir.to_string_lossy()),
-            ("run_dir", &self.run_dir.to_string_lossy()),
-            ("target_dir", &self.target.dir),
-        ];
-        let (command, env) = self.command(&values)?;
         let logs = self.run_dir.join("logs");
         let spec = InstanceSpec {
             slot: service.name.clone(),
             generation: service.deploy_generation,
-            command,
-            env,
+            command: Vec::new(),
+            env: BTreeMap::new(),
             sql_addr,
             http_addr,
             log: logs.join(format!("{name}.log")),
+            container: None,
         };
+        let data_dir = work(&self.run_dir).join(&name);
+        let shared_dir = work(&self.run_dir).join("shared");
+        make_directory(&shared_dir)?;
+        let version_text = version.to_string();
+        let generation = service.deploy_generation.to_string();
+        let parameters = service.system_parameters();
+        let common = [
+            ("version", version_text.as_str()),
+            ("generation", &generation),
+            ("slot", &service.name),
+            ("metadata_store", &self.metadata_store),
+            ("metadata_server", &self.metadata_server),
+            ("system_parameters", &parameters),
+        ];
+        let (sql, http) = (sql_addr.to_string(), http_addr.to_string());
+        let (host, data) = (host(sql_addr), data_dir.to_string_lossy());
+        let shared = shared_dir.to_string_lossy();
+        let run_dir = self.run_dir.to_string_lossy();
+        let outside: Vec<(&str, &str)> = common
+            .into_iter()
+            .chain([
+                ("program", self.program.as_str()),
+                ("sql_addr", &sql),
+                ("http_addr", &http),
+                ("host", &host),
+                ("data_dir", &data),
+                ("shared_dir", &shared),
+                ("run_dir", &run_dir),
+                ("target_dir", &self.target.dir),
+            ])
+            .collect();
+        let started = match self.template()? {
+            Some(template) => self.in_container(template, spec, service, version),
+            None => self.as_process(runtime, spec, &outside).await,
+        }?;
         Ok(Launch {
-            control: Control::of(&self.target, &spec, &values, &logs)?,
-            spec,
-            expected_version: version,
+            control: Control::of(&self.target, &started, &outside, &logs)?,
+            spec: started,
+            expected_version: version_text,
         })
     }
 
-    /// Program and arguments, and the environment; nothing for an instance that runs already.
-    fn command(
-        &self,
-        values: &[(&str, &str)],
-    ) -> Result<(Vec<String>, BTreeMap<String, String>), RuntimeError> {
-        match &self.target.instances {
-            Instances::Started(instance) => {
-                let words = instance.command.iter().chain(&self.instance_args);
-                let env = instance.env.iter();
-                Ok((
-                    words.map(|word| fill(word, values)).collect(),
-                    env.map(|(key, value)| (key.clone(), fill(value, values)))
-                        .chain(self.metadata_store_env.clone())
-                        .collect(),
-                ))
-            }
-            Instances::Attached(_) => Ok(Default::default()),
-            Instances::Unknown => Err(RuntimeError::new(format!(
-                "target {} does not say how it is started; add [instance] to its file",
+    /// How containers are started, if that is asked for.
+    fn template(&self) -> Result<Option<&ContainerTemplate>, RuntimeError> {
+        match (self.equipment.containers, &self.target.container) {
+            (false, _) => Ok(None),
+            (true, Some(template)) => Ok(Some(template)),
+            (true, None) => Err(RuntimeError::new(format!(
+                "target {} does not say how it is started in a container; add [container] to its file, or leave out --runtime docker",
                 self.target.target.name
             ))),
         }
     }
+
+    /// Fills in program and arguments, environment and files; nothing for an instance that runs already.
+    async fn as_process(
+        &self,
+        runtime: &dyn Runtime,
+        spec: InstanceSpec,
+        values: &[(&str, &str)],
+    ) -> Result<InstanceSpec, RuntimeError> {
+        let instance = match &self.target.instances {
+            Instances::Started(instance) => instance,
+            Instances::Attached(_) => return Ok(spec),
+            Instances::Unknown => {
+                return Err(RuntimeError::new(format!(
+                    "target {} does not say how it is started; add [instance] to its file",
+                    self.target.target.name
+                )));
+            }
+        };
+        let files = instance.files.iter().flat_map(|(path, text)| [path, text]);
+        let texts = instance.command.iter().chain(instance.env.values());
+        let texts: Vec<&String> = texts.chain(files).collect();
+        let mut more = BTreeMap::new();
+        for pair in [["addr_a", "addr_b"], ["addr_c", "addr_d"]] {
+            let wanted = |name: &str| texts.iter().any(|text| has(text, name));
+            if pair.into_iter().any(wanted) {
+                let (first, second) = runtime.reserve_addresses().await?;
+                more.extend(
+                    pair.into_iter()
+                        .zip([first.to_string(), second.to_string()]),
+                );
+            }
+        }
+        let binaries = self.equipment.binaries.as_deref();
+        let binaries = binaries.map_or_else(String::new, |it| it.to_string_lossy().into_owned());
+        let default = fill(&self.target.blob_store.process, values);
+        let blob_store = self.equipment.blob_store.as_deref().unwrap_or(&default);
+        let mut values = values.to_vec();
+        values.extend([("binaries", binaries.as_str()), ("blob_store", blob_store)]);
+        values.extend(more.iter().map(|(name, addr)| (*name, addr.as_str())));
+        for (path, text) in &instance.files {
+            write_file(&PathBuf::from(fill(path, &values)), &fill(text, &values))?;
+        }
+        let words = instance.command.iter().chain(&self.instance_args);
+        let env = instance.env.iter();
+        Ok(InstanceSpec {
+            command: words.map(|word| fill(word, &values)).collect(),
+            env: env
+                .map(|(key, value)| (key.clone(), fill(value, &values)))
+                .chain(self.metadata_store_env.clone())
+                .collect(),
+            ..spec
+        })
+    }
+
+    fn in_container(
+        &self,
+        template: &ContainerTemplate,
+        spec: InstanceSpec,
+        service: &ServiceArgs,
+        version: &PathVersion,
+    ) -> Result<InstanceSpec, RuntimeError> {
+        let image = service.image.as_ref().or(self.equipment.image.as_ref());
+        let Some(image) = image else {
+            return Err(RuntimeError::new(format!(
+                "version {version} has no image; name the one that was built of it with --current-image"
+            )));
+        };
+        let default = &self.target.blob_store.container;
+        let around = Surroundings {
+            metadata_store: &self.metadata_store,
+            metadata_server: &self.metadata_server,
+            blob_store: self.equipment.blob_store.as_ref().unwrap_or(default),
+        };
+        let (recipe, volumes) = template.filled(service, version, around);
+        let Recipe {
+            command,
+            mut env,
+            mut files,
+        } = recipe;
+        env.extend(self.metadata_store_env.clone());
+        if let (Some(licence), Some(key)) = (&template.licence, &self.equipment.licence)
+            && licence.is_given(version)
+        {
+            env.insert(licence.variable.clone(), licence.path.clone());
+            files.insert(licence.path.clone(), key.clone());
+        }
+        let words = command.into_iter().chain(self.instance_args.clone());
+        Ok(InstanceSpec {
+            command: words.collect(),
+            env,
+            container: Some(Container {
+                image: image.clone(),
+                entrypoint: None,
+                publish: vec![
+                    (template.sql_port, spec.sql_addr),
+                    (template.http_port, spec.http_addr),
+                ],
+                expose: template.ports.clone(),
+                volumes,
+                tmpfs: template.tmpfs.clone(),
+                security_opt: template.security_opt.clone(),
+                files,
+                restart_loop: template.restart_loop.as_ref().map(|it| RestartLoop {
+                    restarts: it.restarts.clone(),
+                    sleeps: it.sleeps.clone(),
+                    pause: Duration::from_millis(it.pause_ms),
+                }),
+            }),
+            ..spec
+        })
+    }
+}
+
+fn make_directory(directory: &Path) -> Result<(), RuntimeError> {
+    fs::create_dir_all(directory).map_err(|error| {
+        RuntimeError::new(format!(
+            "cannot make the directory {}: {error}; make its place writable",
+            directory.display()
+        ))
+    })
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), RuntimeError> {
+    if let Some(directory) = path.parent() {
+        make_directory(directory)?;
+    }
+    fs::write(path, text).map_err(|error| {
+        RuntimeError::new(format!(
+            "cannot write {}: {error}; make its place writable",
+            path.display()
+        ))
+    })
 }
 
 /// An address without its port, as URLs have it.

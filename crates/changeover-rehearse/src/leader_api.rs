@@ -153,6 +153,22 @@ impl LeaderApi {
     }
 }
 
+impl LeaderApi {
+    /// Sends the promotion to see what is answered: the code and the text, or what kept an answer from coming.
+    pub(crate) async fn answer_to_promotion(&self) -> String {
+        let Promotion { method, url, .. } = &self.promotion;
+        match timeout(self.promote_deadline, exchange(method, url)).await {
+            Ok(Ok((code, body))) => {
+                format!("{} {}", code.as_u16(), String::from_utf8_lossy(&body))
+            }
+            Ok(Err(Failure::Refused)) => "connection refused".to_owned(),
+            Ok(Err(Failure::Died)) => "the connection died".to_owned(),
+            Ok(Err(Failure::Nonsense(text))) => text,
+            Err(_) => "no answer".to_owned(),
+        }
+    }
+}
+
 async fn exchange(method: &str, url: &HttpUrl) -> Result<(StatusCode, Vec<u8>), Failure> {
     let stream = TcpStream::connect(&url.authority)
         .await

@@ -2,10 +2,12 @@
 
 use crate::record::{About, Recorder};
 use changeover_model::event::EventKind;
+use changeover_model::target::SHARED_DIR;
+use changeover_runtime::docker::postgres::Server as ContainerServer;
 use changeover_runtime::postgres::{Programs, Server};
 use changeover_runtime::{Runtime, RuntimeError};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +30,10 @@ pub enum MetadataStore {
     },
     /// A PostgreSQL server of the run's own.
     PrivatePostgres(Programs),
+    /// A PostgreSQL server of the run's own in a container of this image; for instances in containers.
+    PostgresContainer(String),
+    /// A file of the run's own that instances in containers share.
+    SharedSqlite,
 }
 
 impl MetadataStore {
@@ -45,12 +51,22 @@ impl MetadataStore {
 #[derive(Default)]
 pub(crate) struct OpenStore {
     server: Option<Server>,
+    container: Option<ContainerServer>,
     remove: Option<Remove>,
+}
+
+/// Where a store of the run's own is made, and what must be in it.
+pub(crate) struct StorePlace {
+    pub(crate) directory: PathBuf,
+    pub(crate) log: PathBuf,
+    pub(crate) schemas: Vec<String>,
 }
 
 /// Where instances find the store.
 pub(crate) struct Found {
     pub(crate) address: String,
+    /// A PostgreSQL server's address with its password and without anything that is asked of it; else empty.
+    pub(crate) server: String,
     pub(crate) env: BTreeMap<String, String>,
 }
 
@@ -65,10 +81,14 @@ impl OpenStore {
         store: MetadataStore,
         runtime: &dyn Runtime,
         recorder: &Recorder,
-        directory: &Path,
-        log: &Path,
+        place: StorePlace,
         cancel: &CancellationToken,
     ) -> Result<Found, RuntimeError> {
+        let StorePlace {
+            directory,
+            log,
+            schemas,
+        } = place;
         match store {
             MetadataStore::At {
                 address,
@@ -76,15 +96,43 @@ impl OpenStore {
                 remove,
             } => {
                 self.remove = remove;
-                Ok(Found { address, env })
+                Ok(Found {
+                    server: server_of(&address, &env),
+                    address,
+                    env,
+                })
+            }
+            MetadataStore::SharedSqlite => Ok(Found {
+                address: format!("sqlite:{SHARED_DIR}/metadata.sqlite"),
+                server: String::new(),
+                env: BTreeMap::new(),
+            }),
+            MetadataStore::PostgresContainer(image) => {
+                event(recorder, EventKind::MetadataStoreIntent);
+                let server =
+                    ContainerServer::start(&image, runtime, &schemas, &log, cancel.cancelled())
+                        .await?;
+                let url = server.url();
+                self.container = Some(server);
+                event(recorder, EventKind::MetadataStoreDone { addr: url.clone() });
+                Ok(Found {
+                    // Nothing leaves the run's network.
+                    address: format!("{url}?sslmode=disable"),
+                    server: url,
+                    env: BTreeMap::new(),
+                })
             }
             MetadataStore::PrivatePostgres(programs) => {
                 event(recorder, EventKind::MetadataStoreIntent);
                 let server =
-                    Server::start(&programs, runtime, directory, log, cancel.cancelled()).await?;
+                    Server::start(&programs, runtime, &directory, &log, cancel.cancelled()).await?;
                 let addr = server.addr();
                 let password = server.password().to_owned();
                 self.server = Some(server);
+                let address = format!("postgres://changeover@{addr}/postgres?sslmode=disable");
+                let env = BTreeMap::from([("PGPASSWORD".to_owned(), password)]);
+                let server = server_of(&address, &env);
+                make_schemas(&server, &schemas).await?;
                 event(
                     recorder,
                     EventKind::MetadataStoreDone {
@@ -93,8 +141,9 @@ impl OpenStore {
                 );
                 Ok(Found {
                     // Nothing leaves this machine.
-                    address: format!("postgres://changeover@{addr}/postgres?sslmode=disable"),
-                    env: BTreeMap::from([("PGPASSWORD".to_owned(), password)]),
+                    address,
+                    server,
+                    env,
                 })
             }
         }
@@ -102,8 +151,12 @@ impl OpenStore {
 
     /// Closes it. Returns what could not be removed.
     pub(crate) async fn close(self, recorder: &Recorder) -> Option<String> {
-        let OpenStore { server, remove } = self;
-        if server.is_none() && remove.is_none() {
+        let OpenStore {
+            server,
+            container,
+            remove,
+        } = self;
+        if server.is_none() && container.is_none() && remove.is_none() {
             return None;
         }
         event(recorder, EventKind::MetadataStoreEndIntent);
@@ -118,6 +171,10 @@ impl OpenStore {
         if let Some(server) = server {
             server.stop(GRACE).await;
         }
+        if let Some(container) = container {
+            // What it kept goes with it.
+            container.stop(Duration::ZERO).await;
+        }
         event(recorder, EventKind::MetadataStoreEndDone);
         stuck
     }
@@ -125,4 +182,75 @@ impl OpenStore {
 
 fn event(recorder: &Recorder, kind: EventKind) {
     recorder.event(&About::default(), kind);
+}
+
+/// The address of a PostgreSQL server with its password, for those who take it from nowhere else, and without anything
+/// that is asked of it; nothing for another kind of store.
+fn server_of(address: &str, env: &BTreeMap<String, String>) -> String {
+    let (server, _) = address.split_once('?').unwrap_or((address, ""));
+    let Some((scheme, rest)) = server.split_once("://") else {
+        return String::new();
+    };
+    match (env.get("PGPASSWORD"), rest.split_once('@')) {
+        (Some(password), Some((user, place))) if !user.contains(':') => {
+            format!("{scheme}://{user}:{}@{place}", percent(password))
+        }
+        _ => server.to_owned(),
+    }
+}
+
+/// A text as a part of a URL.
+fn percent(text: &str) -> String {
+    let tame = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes()
+        .map(|byte| match tame(byte) {
+            true => char::from(byte).to_string(),
+            false => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+/// Makes what a target wants to find in the run's own server.
+async fn make_schemas(server: &str, schemas: &[String]) -> Result<(), RuntimeError> {
+    if schemas.is_empty() {
+        return Ok(());
+    }
+    let refuse = |error: tokio_postgres::Error| {
+        RuntimeError::new(format!(
+            "the metadata store's server takes no schemas: {error}; see its log in the run's directory"
+        ))
+    };
+    let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls)
+        .await
+        .map_err(refuse)?;
+    let connection = tokio::spawn(connection);
+    let statements: String = schemas
+        .iter()
+        .map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {schema};"))
+        .collect();
+    client.batch_execute(&statements).await.map_err(refuse)?;
+    drop(client);
+    // It ends with its client.
+    let _ = connection.await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_put_into_the_address_of_a_server_once() {
+        let password = |text: &str| BTreeMap::from([("PGPASSWORD".to_owned(), text.to_owned())]);
+        let address = "postgres://root@h:1/d?sslmode=disable";
+        assert_eq!(
+            server_of(address, &BTreeMap::new()),
+            "postgres://root@h:1/d"
+        );
+        assert_eq!(
+            server_of(address, &password("p@s")),
+            "postgres://root:p%40s@h:1/d"
+        );
+        assert_eq!(server_of("sqlite:/a", &password("p")), "");
+    }
 }

@@ -3,17 +3,19 @@
 use crate::driver::{Driver, Launch, Running, StepFailed, Timeouts};
 use crate::front_door::FrontDoor;
 use crate::full_read::full_read;
-use crate::launcher::Launcher;
+use crate::launcher::{Equipment, Launcher};
 use crate::load::Load;
-use crate::metadata_store::{MetadataStore, OpenStore};
+use crate::metadata_store::{MetadataStore, OpenStore, StorePlace};
 use crate::premises::{Premises, close, work};
 use crate::record::{About, Recorder};
 use crate::supervisor::{ExitRules, Now};
 use crate::surroundings::ClientSide;
 use crate::tally::{Keys, Live};
+use crate::user_checks::{Scenario, UserCheck};
 use crate::workload::{self, aged::Chain, moments::Moments};
 use changeover_model::event::EventKind;
 use changeover_model::plan::{Plan, StepPlan};
+use changeover_model::scenario::When;
 use changeover_model::target::Target;
 use changeover_runtime::Runtime;
 use std::collections::BTreeMap;
@@ -53,6 +55,10 @@ pub struct Setup {
     pub metadata_store: MetadataStore,
     /// Where stores that older releases have made are kept for the next run; nowhere without it.
     pub fixtures: Option<PathBuf>,
+    /// What this machine has for instances.
+    pub equipment: Equipment,
+    /// What the plan's scenario does.
+    pub user_checks: Vec<UserCheck>,
 }
 
 /// How a rehearsal ended. What it means is the judge's business.
@@ -84,19 +90,25 @@ pub async fn rehearse(setup: Setup) -> Ending {
         program,
         metadata_store,
         fixtures,
+        equipment,
+        user_checks,
     } = setup;
     let interrupted = cancel.clone();
     if plan.workload.is_mixed() {
         recorder.mix();
     }
     let timeouts = Timeouts::of(&plan);
-    let clients = ClientSide::new(
+    let mut clients = ClientSide::new(
         recorder.clone(),
         front_door,
         &target,
         timeouts.operation,
         Duration::from_millis(plan.workload.probe_interval_ms),
     );
+    clients.scenario = plan
+        .scenario
+        .clone()
+        .map(|scenario| Scenario::new(scenario, plan.path.clone(), user_checks, recorder.clone()));
     clients.announce(run);
     let mut rehearsal = Rehearsal {
         premises: Premises::of(Arc::clone(&runtime), &run_dir),
@@ -104,7 +116,10 @@ pub async fn rehearse(setup: Setup) -> Ending {
             runtime,
             surroundings: clients,
             recorder,
-            rules: ExitRules::from(&target.instances),
+            rules: match (equipment.containers, &target.container) {
+                (true, Some(container)) => ExitRules::from(container),
+                _ => ExitRules::from(&target.instances),
+            },
             timeouts,
             cancel,
         },
@@ -115,6 +130,8 @@ pub async fn rehearse(setup: Setup) -> Ending {
             program,
             metadata_store: String::new(),
             metadata_store_env: BTreeMap::new(),
+            metadata_server: String::new(),
+            equipment,
         },
         store: OpenStore::default(),
         plan,
@@ -171,6 +188,7 @@ impl Rehearsal {
             false => ending(failed),
         })?);
         self.prepare().await?;
+        self.act(0).await?;
         self.start_load()?;
         self.quiet_window(1).await?;
         for index in 0..self.plan.steps.len() {
@@ -181,16 +199,18 @@ impl Rehearsal {
             self.full_read(Some(step.number)).await;
             self.after().await?;
             self.see_catalog(step.number).await?;
+            self.act(step.number).await?;
         }
         Ok(())
     }
 
     async fn open_store(&mut self, store: MetadataStore) -> Result<(), Ending> {
         let run_dir = &self.launcher.run_dir;
-        let (directory, log) = (
-            work(run_dir).join("postgres"),
-            run_dir.join("logs/metadata-store.log"),
-        );
+        let place = StorePlace {
+            directory: work(run_dir).join("postgres"),
+            log: run_dir.join("logs/metadata-store.log"),
+            schemas: self.launcher.target.target.metadata_schemas.clone(),
+        };
         let Driver {
             runtime,
             recorder,
@@ -199,7 +219,7 @@ impl Rehearsal {
         } = &self.driver;
         let found = self
             .store
-            .open(store, &**runtime, recorder, &directory, &log, cancel)
+            .open(store, &**runtime, recorder, place, cancel)
             .await
             .map_err(|error| match cancel.is_cancelled() {
                 true => Ending::Interrupted,
@@ -207,6 +227,7 @@ impl Rehearsal {
             })?;
         self.launcher.metadata_store = found.address;
         self.launcher.metadata_store_env = found.env;
+        self.launcher.metadata_server = found.server;
         Ok(())
     }
 
@@ -275,7 +296,16 @@ impl Rehearsal {
             // Also of a step that failed: what was begun is not broken off.
             moments.settle().await;
         }
-        replaced.map_err(ending)
+        replaced.map_err(ending)?;
+        let (clients, leader) = (&self.driver.surroundings, leader.spec());
+        tokio::select! {
+            biased;
+            () = self.driver.cancel.cancelled() => Err(Ending::Interrupted),
+            () = async {
+                clients.examiner.catalog(clients, leader).await;
+                clients.examiner.second_promotion(leader).await;
+            } => Ok(()),
+        }
     }
 
     /// Creates what the clients need.
@@ -321,6 +351,23 @@ impl Rehearsal {
         let _ = self.live.set(load.live());
         self.load = Some(load);
         Ok(())
+    }
+
+    /// Does what the scenario does after a step. The catalog is another one after that.
+    async fn act(&self, step: u32) -> Result<(), Ending> {
+        let clients = &self.driver.surroundings;
+        let Some(scenario) = &clients.scenario else {
+            return Ok(());
+        };
+        let acted = tokio::select! {
+            biased;
+            () = self.driver.cancel.cancelled() => return Err(Ending::Interrupted),
+            acted = scenario.act(clients, step, When::After) => acted,
+        };
+        match acted {
+            true => self.see_catalog(step).await,
+            false => Ok(()),
+        }
     }
 
     async fn see_catalog(&self, step: u32) -> Result<(), Ending> {

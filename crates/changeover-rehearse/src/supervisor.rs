@@ -6,7 +6,7 @@
 use crate::record::{About, Recorder};
 use changeover_model::event::{EndMeaning, EventKind, ProcessEnd, RestartReason, StopReason};
 use changeover_model::status::DeploymentStatus;
-use changeover_model::target::Instances;
+use changeover_model::target::{ContainerTemplate, Instances};
 use changeover_runtime::{Ended, Instance, InstanceSpec};
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -50,6 +50,15 @@ impl From<&Instances> for ExitRules {
             Instances::Attached(_) | Instances::Unknown => Default::default(),
         };
         ExitRules { restart, fenced }
+    }
+}
+
+impl From<&ContainerTemplate> for ExitRules {
+    fn from(container: &ContainerTemplate) -> Self {
+        ExitRules {
+            restart: container.restart_exit_codes.clone(),
+            fenced: container.fenced_exit_codes.clone(),
+        }
     }
 }
 
@@ -564,6 +573,7 @@ mod tests {
             sql_addr: addr,
             http_addr: addr,
             log: "unused".into(),
+            container: None,
         };
         let supervisor = Supervisor::start(
             Box::new(Crashing { spec, life }),

@@ -2,12 +2,16 @@
 
 use crate::client::{Client, ClientTarget, UrlError};
 use crate::driver::Surroundings;
+use crate::examine::Examiner;
 use crate::front_door::FrontDoor;
 use crate::observers::Observer;
 use crate::record::{About, Recorder};
 use crate::tally::Keys;
+use crate::user_checks::Scenario;
 use crate::workload::moments::Moments;
 use changeover_model::event::EventKind;
+use changeover_model::scenario::When;
+use changeover_model::status::DeploymentStatus;
 use changeover_model::target::{ClientTemplate, Target};
 use changeover_runtime::InstanceSpec;
 use std::collections::BTreeMap;
@@ -29,8 +33,12 @@ pub(crate) struct ClientSide {
     pub(crate) client: ClientTemplate,
     /// What is asked to see whether an instance serves.
     probe: String,
-    operation_timeout: Duration,
+    pub(crate) operation_timeout: Duration,
     probe_interval: Duration,
+    /// What is examined besides.
+    pub(crate) examiner: Examiner,
+    /// What is done besides upgrading.
+    pub(crate) scenario: Option<Scenario>,
     /// What has been written; there is nothing to observe before the load runs.
     pub(crate) keys: OnceLock<Arc<Keys>>,
     observers: Mutex<Observers>,
@@ -55,6 +63,7 @@ impl ClientSide {
         operation_timeout: Duration,
         probe_interval: Duration,
     ) -> Self {
+        let recorder_of_examiner = recorder.clone();
         ClientSide {
             recorder,
             front_door,
@@ -62,6 +71,8 @@ impl ClientSide {
             probe: target.probe().to_owned(),
             operation_timeout,
             probe_interval,
+            examiner: Examiner::new(recorder_of_examiner, target),
+            scenario: None,
             keys: OnceLock::new(),
             observers: Mutex::new(Observers::default()),
             moments: OnceLock::new(),
@@ -204,6 +215,16 @@ pub(crate) fn client_addr(instance: &InstanceSpec, client: &ClientTemplate) -> S
 }
 
 impl Surroundings for ClientSide {
+    async fn initializing(&self, new: &InstanceSpec, status: DeploymentStatus) -> bool {
+        let promoted = self.examiner.early_promotion(new, status).await;
+        if let Some(scenario) = &self.scenario {
+            // Generations count with the steps.
+            let step = u32::try_from(new.generation).unwrap_or(u32::MAX);
+            scenario.act(self, step, When::During).await;
+        }
+        promoted
+    }
+
     async fn serves(&self, instance: &InstanceSpec) -> Result<(), String> {
         let addr = client_addr(instance, &self.client);
         let asked = std::slice::from_ref(&self.probe);
@@ -241,6 +262,7 @@ impl Surroundings for ClientSide {
     }
 
     async fn ready(&self, new: &InstanceSpec) {
+        self.examiner.read_only(self, new).await;
         if let Some(moments) = self.moments.get() {
             moments.ready(new, client_addr(new, &self.client)).await;
         }

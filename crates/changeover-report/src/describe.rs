@@ -5,6 +5,7 @@ use changeover_model::event::{Event, EventKind, PromoteResult, RestartReason, St
 use changeover_model::history::Outcome;
 use changeover_model::observation::Observation;
 use changeover_model::text::{harmless, harmless_cut};
+use changeover_model::version::names_version;
 use std::collections::BTreeMap;
 
 /// Answers of targets are cut to so many characters.
@@ -88,7 +89,7 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
         } => format!("{instance} did not answer the promotion"),
         EventKind::PromotionLost => format!("the promotion of {instance} was lost"),
         EventKind::Serving => format!("{instance} answers queries"),
-        EventKind::VersionSeen { expected, found } if expected != found => format!(
+        EventKind::VersionSeen { expected, found } if !names_version(found, expected) => format!(
             "{instance} says it is {:?}, planned was {:?}",
             harmless_cut(found, ANSWER),
             harmless(expected)
@@ -160,6 +161,31 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
             time(until.saturating_sub(*since) as f64 / 1e6),
             failures(errors)
         ),
+        EventKind::UserCheckDone {
+            check,
+            action,
+            problem,
+        } => match problem {
+            None => format!("check {}: {action} done", harmless(check)),
+            Some(problem) => format!(
+                "check {}: {action} failed: {}",
+                harmless(check),
+                harmless_cut(problem, ANSWER)
+            ),
+        },
+        EventKind::Examined {
+            what,
+            expected,
+            found,
+            took_ms,
+        } => match found == expected {
+            true => format!("{instance}: {what}: as expected, after {took_ms} ms"),
+            false => format!(
+                "{instance}: {what}: {}, expected was {}",
+                harmless_cut(found, ANSWER),
+                harmless_cut(expected, ANSWER)
+            ),
+        },
         EventKind::Marker { name } => format!("marker: {}", harmless(name)),
         EventKind::ProbeEnding { reason } => format!("ending: {}", harmless(reason)),
         EventKind::CleanUpDone { left: Some(left) } => harmless(left),
@@ -171,6 +197,7 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
         // Intents announce what the done event tells, and the rest happens in every step.
         EventKind::PhaseStarted { .. }
         | EventKind::QuietWindowStarted
+        | EventKind::UserCheckIntent { .. }
         | EventKind::QuietWindowEnded
         | EventKind::SpawnIntent { .. }
         | EventKind::RestartIntent {

@@ -4,8 +4,12 @@
 //! restart, is a fence or a crash is the driver's business.
 
 pub mod attached;
+mod container;
+pub mod docker;
 pub mod postgres;
 pub mod process;
+
+pub use container::{Container, RestartLoop};
 
 use async_trait::async_trait;
 use changeover_model::event::ProcessEnd;
@@ -32,12 +36,14 @@ pub struct InstanceSpec {
     pub http_addr: SocketAddr,
     /// Where its output goes; appended to.
     pub log: PathBuf,
+    /// The container it runs in; `None` for a process of this machine.
+    pub container: Option<Container>,
 }
 
 impl InstanceSpec {
     /// Whether the instance runs already, so that it is neither started nor ended.
     pub fn is_attached(&self) -> bool {
-        self.command.is_empty()
+        self.command.is_empty() && self.container.is_none()
     }
 }
 

@@ -140,6 +140,7 @@ impl Server {
                 sql_addr: addr,
                 http_addr: addr,
                 log: log.to_owned(),
+                container: None,
             };
             runtime.spawn(spec).await
         };

@@ -1,6 +1,7 @@
 //! The hand-over protocol: findings from what the executor did and saw. What the end of a process means is the
 //! target's to say, and part of its event.
 
+mod examined;
 mod leaders;
 mod objects;
 mod ready;
@@ -15,6 +16,7 @@ use changeover_model::check::{Check, Severity};
 use changeover_model::event::{Event, EventKind, Phase, StopReason};
 use changeover_model::plan::Plan;
 use changeover_model::verdict::Finding;
+use changeover_model::version::names_version;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -23,6 +25,7 @@ pub(crate) fn judge(plan: &Plan, events: &[Event], writes: &[ObservedWrite]) -> 
     let steps = Steps { plan };
     let mut findings = seen_directly(&steps, events);
     findings.extend(transitions::judge(&steps, events));
+    findings.extend(examined::judge(&steps, events));
     findings.extend(leaders::judge(&steps, events, writes));
     findings.extend(objects::judge(&steps, events));
     findings.extend(ready::judge(&steps, &Timeline::new(events), events));
@@ -108,7 +111,7 @@ fn seen_directly(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
         let step = steps.of_event(event);
         let who = instance(event);
         match &event.kind {
-            EventKind::VersionSeen { expected, found } if expected != found => {
+            EventKind::VersionSeen { expected, found } if !names_version(found, expected) => {
                 findings.push(error(
                     Check::WrongVersion,
                     step,

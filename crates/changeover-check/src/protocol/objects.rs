@@ -8,6 +8,7 @@ use super::{Steps, error};
 use changeover_model::check::Check;
 use changeover_model::event::{Event, EventKind};
 use changeover_model::history::Outcome;
+use changeover_model::scenario::Action;
 use changeover_model::verdict::Finding;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -46,6 +47,11 @@ pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
                     announced.replace((makes, drops)),
                     Outcome::Unknown,
                 );
+            }
+            // What a user's check makes or drops it alone knows.
+            EventKind::UserCheckDone { action, .. } if *action != Action::Validate => {
+                known = None;
+                changes.clear();
             }
             EventKind::DdlDone { outcome } => settle(&mut changes, announced.take(), *outcome),
             EventKind::CatalogSeen { objects } => {

@@ -155,6 +155,12 @@ fn kind() -> impl Strategy<Value = EventKind> {
             EventKind::StepFailed { reason: "so".to_owned() },
             EventKind::Leftover { what: "it".to_owned() },
             EventKind::Interrupted { signal: "SIGINT".to_owned() },
+            EventKind::Examined {
+                what: changeover_model::event::Examination::SecondPromotion,
+                expected: "200".to_owned(),
+                found: "500".to_owned(),
+                took_ms: 1,
+            },
             EventKind::RunEnded,
             EventKind::Unknown,
         ]),

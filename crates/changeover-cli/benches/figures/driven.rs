@@ -104,6 +104,7 @@ pub(crate) async fn launch(
             sql_addr,
             http_addr,
             log: dir.join(format!("{generation}.log")),
+            container: None,
         },
         expected_version: version,
         control: Control::leader_api(http_addr),

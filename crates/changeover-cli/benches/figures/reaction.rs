@@ -126,6 +126,7 @@ impl Scripted {
                 sql_addr,
                 http_addr,
                 log: "/dev/null".into(),
+                container: None,
             },
             expected_version: "scripted".to_owned(),
             control: Control::leader_api(http_addr),

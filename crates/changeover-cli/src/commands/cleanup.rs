@@ -6,6 +6,7 @@ use crate::exit::Exit;
 use crate::output;
 use crate::store::Schema;
 use changeover_model::text::harmless;
+use changeover_runtime::docker;
 use changeover_runtime::process::{self, Outcome};
 use std::fs;
 use std::io;
@@ -59,6 +60,11 @@ pub(crate) fn run(args: &CleanupArgs) -> Result<Exit, CliError> {
 /// Ends and removes what one run left, here and on the server of its metadata store.
 fn clean(run: &Path) -> Vec<Outcome> {
     let mut outcomes = process::cleanup(run);
+    let in_the_way = |one: &Outcome| matches!(one, Outcome::Refused(_));
+    // A run whose harness still lives keeps its containers too.
+    if !outcomes.iter().any(in_the_way) {
+        outcomes.extend(docker::cleanup(run));
+    }
     let all_removed = outcomes
         .iter()
         .all(|one| matches!(one, Outcome::Removed(_)));

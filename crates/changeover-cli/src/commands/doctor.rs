@@ -4,6 +4,7 @@ use crate::args::{DoctorArgs, Format};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
+use changeover_runtime::docker::Engine;
 use changeover_runtime::postgres::Programs;
 use nix::sys::resource::{Resource, getrlimit};
 use serde::Serialize;
@@ -42,6 +43,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
         proc(),
         timer(),
         postgres(),
+        docker(),
     ];
     output::print(&match args.format.format {
         Format::Human => human(&checks),
@@ -128,6 +130,34 @@ fn postgres() -> Check {
         state,
         found,
         advice: "only --metadata-store postgres wants one; install postgresql".to_owned(),
+    }
+}
+
+fn docker() -> Check {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let told = match runtime {
+        Ok(runtime) => runtime.block_on(Engine::connect()).map_err(|e| e.message),
+        Err(error) => Err(error.to_string()),
+    };
+    let (state, found, advice) = match told {
+        Ok(engine) => (
+            State::Ok,
+            format!("{}, API {}", engine.version, engine.api),
+            String::new(),
+        ),
+        Err(message) => (
+            State::Absent,
+            "no engine that can be used".to_owned(),
+            format!("only --runtime docker wants one; {message}"),
+        ),
+    };
+    Check {
+        name: "Docker engine",
+        state,
+        found,
+        advice,
     }
 }
 

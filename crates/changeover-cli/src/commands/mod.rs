@@ -10,6 +10,7 @@ pub(crate) mod probe;
 pub(crate) mod rehearse;
 pub(crate) mod releases;
 pub(crate) mod route;
+pub(crate) mod scenarios;
 
 /// A text as one word of a POSIX shell.
 pub(crate) fn shell_word(text: &str) -> String {

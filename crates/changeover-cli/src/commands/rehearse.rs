@@ -4,16 +4,16 @@ use crate::args::{Format, RehearseArgs};
 use crate::commands::shell_word;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::machine::{self, Machine};
 use crate::planning::{self, Planned};
 use crate::rolling::Rolling;
 use crate::run::{FileSink, RunDir, judge};
-use crate::store::Store;
+use crate::store::{DOCKER, Store};
 use crate::watch::{View, Watch};
 use crate::{output, signals, target_file};
 use changeover_model::Plan;
 use changeover_model::event::EventKind;
 use changeover_model::history::{Header, MIXED};
-use changeover_model::target::Instances;
 use changeover_model::verdict::Verdict;
 use changeover_model::workload::{WorkloadKind, bank};
 use changeover_rehearse::clock::Clock;
@@ -21,7 +21,10 @@ use changeover_rehearse::front_door::{FrontDoor, raise_file_limit};
 use changeover_rehearse::launcher::{endpoints_of, runtime_of};
 use changeover_rehearse::record::{About, Recorder};
 use changeover_rehearse::rehearsal::{Ending, Setup, rehearse};
+use changeover_rehearse::user_checks::UserCheck;
 use changeover_report::{Look, human};
+use changeover_runtime::Runtime;
+use changeover_runtime::docker::DockerRuntime;
 use changeover_runtime::process::ProcessRuntime;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -45,35 +48,28 @@ pub(crate) fn run(args: &RehearseArgs) -> Result<Exit, CliError> {
             planned.plan.path[0]
         )));
     }
-    startable(&planned)?;
+    machine::startable(&planned, &args.machine)?;
     let program = std::env::current_exe()
         .map_err(|e| CliError::cannot_run_here(format!("cannot find the program itself: {e}")))?;
     let program = program.to_string_lossy().into_owned();
     let file = args.plan.knowledge.target.file();
-    target_file::programs_exist(file, &planned.known.target, &program)?;
-    let store = Store::of(&planned.plan, args.plan.service.metadata_store.as_ref())?;
+    target_file::programs_exist(
+        file,
+        &planned.known.target,
+        &program,
+        planned.plan.runtime == DOCKER,
+    )?;
+    let user_checks = machine::user_checks(&planned.plan, args.machine.checks.as_deref())?;
+    let image = args.machine.metadata_store_image.as_deref();
+    let given = args.plan.service.metadata_store.as_ref();
+    let store = Store::of(&planned.plan, given, image)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| {
             CliError::cannot_run_here(format!("cannot start threads: {e}; free some memory"))
         })?;
-    runtime.block_on(rehearse_here(args, planned, store, program))
-}
-
-/// Refuses what this build can plan and not run.
-fn startable(planned: &Planned) -> Result<(), CliError> {
-    let Planned { plan, known } = planned;
-    let lacks = match () {
-        () if known.target.instances == Instances::Unknown => {
-            format!("does not know how to start target {}", plan.target)
-        }
-        () if plan.runtime != "process" => format!("has no runtime {}", plan.runtime),
-        () => return Ok(()),
-    };
-    Err(CliError::cannot_run_here(format!(
-        "this version of Changeover {lacks}: it can plan this upgrade, not rehearse it; see changeover plan"
-    )))
+    runtime.block_on(rehearse_here(args, planned, store, program, user_checks))
 }
 
 async fn rehearse_here(
@@ -81,9 +77,12 @@ async fn rehearse_here(
     planned: Planned,
     store: Store,
     program: String,
+    user_checks: Vec<UserCheck>,
 ) -> Result<Exit, CliError> {
-    let Planned { plan, known } = planned;
     // What can be refused is refused before anything is made.
+    let Machine { engine, equipment } =
+        machine::prepare(&planned, &args.machine, &store, &program).await?;
+    let Planned { plan, known } = planned;
     let endpoints = endpoints_of(&known.target)
         .await
         .map_err(|e| CliError::cannot_run_here(e.message))?;
@@ -99,7 +98,15 @@ async fn rehearse_here(
     let _ = raise_file_limit();
     let process_runtime = ProcessRuntime::new(dir.name(), dir.path())
         .map_err(|e| CliError::cannot_run_here(e.message))?;
-    let instances = runtime_of(endpoints, Arc::new(process_runtime));
+    let processes: Arc<dyn Runtime> = Arc::new(process_runtime);
+    let instances = match engine {
+        None => runtime_of(endpoints, processes),
+        Some(engine) => {
+            let runtime = DockerRuntime::new(engine, dir.name(), dir.path(), processes)
+                .map_err(|e| CliError::cannot_run_here(e.message))?;
+            Arc::new(runtime)
+        }
+    };
 
     let cancel = CancellationToken::new();
     let live = Arc::new(OnceLock::new());
@@ -136,6 +143,8 @@ async fn rehearse_here(
         program,
         metadata_store,
         fixtures: Some(".changeover/fixtures".into()),
+        equipment,
+        user_checks,
     })
     .await;
     // Nothing of the run is left: from now on a signal may simply end us.

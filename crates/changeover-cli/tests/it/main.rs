@@ -1,6 +1,7 @@
 //! The real binary, from the outside.
 
 mod bugs;
+mod compose;
 mod harness;
 mod ladder;
 mod postgres;

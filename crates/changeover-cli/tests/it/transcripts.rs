@@ -24,6 +24,7 @@ stories! {
     plan
     materialize_plans
     routes
+    scenarios
     plan_files
     bad_arguments
     bad_versions

@@ -6,7 +6,7 @@ use crate::nearest;
 use crate::service::is_slot;
 
 /// What a started instance's command and environment may have.
-const OF_INSTANCE: [&str; 11] = [
+const OF_INSTANCE: [&str; 19] = [
     "program",
     "version",
     "generation",
@@ -14,10 +14,33 @@ const OF_INSTANCE: [&str; 11] = [
     "sql_addr",
     "http_addr",
     "metadata_store",
+    "metadata_server",
+    "blob_store",
+    "system_parameters",
+    "binaries",
+    "addr_a",
+    "addr_b",
+    "addr_c",
+    "addr_d",
     "data_dir",
     "shared_dir",
     "run_dir",
     "target_dir",
+];
+
+/// What a container's may have.
+const OF_CONTAINER: [&str; 11] = [
+    "version",
+    "generation",
+    "slot",
+    "sql_addr",
+    "http_addr",
+    "metadata_store",
+    "metadata_server",
+    "blob_store",
+    "system_parameters",
+    "data_dir",
+    "shared_dir",
 ];
 
 /// What the URLs of a started instance, and the command that promotes it, may have.
@@ -60,6 +83,7 @@ pub(super) fn check(target: &Target) -> Result<(), Problem> {
     client(target)?;
     hand_over(target)?;
     instances(target)?;
+    container(target)?;
     if let Some(Versions::Command(command)) = &target.versions {
         words(command, "versions", "command", &["target_dir"])?;
     }
@@ -188,9 +212,16 @@ fn instances(target: &Target) -> Result<(), Problem> {
         only(value, "instance", "env", &OF_INSTANCE)
             .map_err(|problem| problem.at(name.as_str()))?;
     }
+    for (path, text) in &template.files {
+        for part in [path, text] {
+            only(part, "instance", "files", &OF_INSTANCE)
+                .map_err(|problem| problem.at(path.as_str()))?;
+        }
+    }
     let told = |name: &str| {
-        let mut texts = template.command.iter().chain(template.env.values());
-        texts.any(|text| has(text, name))
+        let files = template.files.values();
+        let texts = template.command.iter().chain(template.env.values());
+        texts.chain(files).any(|text| has(text, name))
     };
     let status = match &target.status {
         Status::Http(status) => status.url.as_str(),
@@ -221,6 +252,39 @@ fn instances(target: &Target) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+fn container(target: &Target) -> Result<(), Problem> {
+    let Some(container) = &target.container else {
+        return Ok(());
+    };
+    let variants = container
+        .variants
+        .iter()
+        .map(|variant| ("when", &variant.recipe));
+    for (key, recipe) in std::iter::once(("command", &container.recipe)).chain(variants) {
+        for text in recipe.texts() {
+            only(text, "container", key, &OF_CONTAINER)?;
+        }
+        if let Some(path) = recipe.files.keys().find(|path| !path.starts_with('/')) {
+            let words = format!("has a file {path:?}; give a path that begins with /");
+            return Err(problem("container", key, words));
+        }
+    }
+    if let Some(restart_loop) = &container.restart_loop
+        && !restart_loop.restarts.contains("{code}")
+    {
+        let words = "has no {code} in restarts; without it nobody knows how the process ended";
+        return Err(problem("container", "restart_loop", words));
+    }
+    match (&container.image, &target.target.image) {
+        (None, None) => Err(problem(
+            "container",
+            "image",
+            "is missing, and so is target.image; one of them must say what containers are made of",
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn words(command: &[String], table: &str, key: &str, allowed: &[&str]) -> Result<(), Problem> {

@@ -13,12 +13,16 @@ pub struct TargetFile {
     pub(super) target: Head,
     /// How an instance is started, or where instances run already. Without it the target can be planned, not rehearsed.
     pub(super) instance: Option<Instance>,
+    /// How an instance is started in a container. Without it the target has no runtime docker.
+    pub(super) container: Option<Container>,
     /// How an instance says where it stands. Without it, it is asked by the leader API; an attached one by a query.
     pub(super) status: Option<Status>,
     /// How an instance is told to take over. Without it, by the leader API.
     pub(super) promote: Option<Promote>,
     /// What is asked to see whether an instance serves.
     pub(super) ready: Option<Ready>,
+    /// What is examined around a hand-over besides what clients see.
+    pub(super) examine: Option<Examine>,
     /// How clients talk to it.
     pub(super) client: Client,
     /// What workloads other than `set` can do with it.
@@ -51,6 +55,9 @@ pub(super) struct Head {
     /// The kind of metadata store that its generations share by default.
     #[serde(default = "sqlite")]
     pub(super) metadata_store: String,
+    /// Schemas that must be in a metadata store in PostgreSQL before an instance is started.
+    #[serde(default)]
+    pub(super) metadata_schemas: Vec<String>,
 }
 
 fn process() -> String {
@@ -69,12 +76,110 @@ pub(super) struct Instance {
     pub(super) command: Option<Vec<String>>,
     /// Environment variables, with placeholders.
     pub(super) env: Option<BTreeMap<String, String>>,
+    /// Files that are written before it is started, by path, both with placeholders.
+    pub(super) files: Option<BTreeMap<String, String>>,
+    /// What `{blob_store}` is unless `--blob-store` says otherwise, with placeholders.
+    pub(super) blob_store: Option<String>,
     /// Exit codes that ask for a restart in place; 166 unless told otherwise.
     pub(super) restart_exit_codes: Option<Vec<i32>>,
     /// Exit codes that say "I was fenced, do not restart me"; 0 unless told otherwise.
     pub(super) fenced_exit_codes: Option<Vec<i32>>,
     /// The URLs of endpoints that run already, the first leader first. They may differ in host and port only.
     pub(super) attach: Option<Vec<String>>,
+}
+
+/// How an instance is started in a container. `{sql_addr}` and `{http_addr}` are where it is to listen in there.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Container {
+    /// The image of services that name none, with its tag; `{program}` makes one of the changeover binary.
+    pub(super) image: Option<String>,
+    /// Arguments behind the image's entrypoint, with placeholders.
+    #[serde(default)]
+    pub(super) command: Vec<String>,
+    /// Environment variables, with placeholders.
+    #[serde(default)]
+    pub(super) env: BTreeMap<String, String>,
+    /// Files that are put into it, by path, with placeholders.
+    #[serde(default)]
+    pub(super) files: BTreeMap<String, String>,
+    /// The port in it that answers SQL.
+    pub(super) sql_port: u16,
+    /// The port in it that answers the leader API.
+    pub(super) http_port: u16,
+    /// More ports that are published, each at some free port of 127.0.0.1.
+    #[serde(default)]
+    pub(super) ports: Vec<u16>,
+    /// Volumes that all containers of a run share, and where they have them.
+    #[serde(default)]
+    pub(super) volumes: BTreeMap<String, String>,
+    /// Directories in memory.
+    #[serde(default)]
+    pub(super) tmpfs: Vec<String>,
+    /// Security options, as the engine knows them.
+    #[serde(default)]
+    pub(super) security_opt: Vec<String>,
+    /// Budgets that containers have instead of the target's, in milliseconds.
+    #[serde(default)]
+    pub(super) budgets: BTreeMap<String, f64>,
+    /// What `{blob_store}` is unless `--blob-store` says otherwise, with placeholders.
+    pub(super) blob_store: Option<String>,
+    /// The loop in the image that starts its process again, if it has one.
+    pub(super) restart_loop: Option<RestartLoop>,
+    /// The licence key that it wants.
+    pub(super) licence: Option<Licence>,
+    /// Exit codes that ask for a restart in place; 166 unless told otherwise.
+    pub(super) restart_exit_codes: Option<Vec<i32>>,
+    /// Exit codes that say "I was fenced, do not restart me"; 0 unless told otherwise.
+    pub(super) fenced_exit_codes: Option<Vec<i32>>,
+    /// What is added for some versions.
+    #[serde(default)]
+    pub(super) when: Vec<When>,
+}
+
+/// What is added for some versions, by SemVer precedence. The current version is newer than every other.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct When {
+    /// For this version and later ones.
+    pub(super) from: Option<String>,
+    /// For earlier versions than this.
+    pub(super) below: Option<String>,
+    /// More arguments.
+    #[serde(default)]
+    pub(super) command: Vec<String>,
+    /// More environment variables; they win.
+    #[serde(default)]
+    pub(super) env: BTreeMap<String, String>,
+    /// More files; they win.
+    #[serde(default)]
+    pub(super) files: BTreeMap<String, String>,
+}
+
+/// What a loop in an image says when its process ended. The container goes on.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RestartLoop {
+    /// The end of the line that says it will be started again, with `{code}`.
+    pub(super) restarts: String,
+    /// The end of the line that says it ended with 0 and will not.
+    pub(super) sleeps: String,
+    /// How long it waits before it starts it again.
+    pub(super) pause_ms: u64,
+}
+
+/// The licence key of a target.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Licence {
+    /// From this version on it is given, if there is one.
+    pub(super) given_from: String,
+    /// From this version on there must be one.
+    pub(super) needed_from: String,
+    /// The variable that names its file to the instance, and that it is taken from.
+    pub(super) variable: String,
+    /// Where the container has it.
+    pub(super) path: String,
 }
 
 /// How an instance says where it stands.
@@ -112,6 +217,26 @@ pub(super) struct Promote {
 pub(super) struct Ready {
     /// A query, or `METHOD path body`. An instance that answers it serves.
     pub(super) sql: String,
+}
+
+/// What is examined around a hand-over besides what clients see. What is left out is not examined.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Examine {
+    /// What the leader API answers, with 400, to a promotion of an instance that is not ready.
+    pub(super) early_promotion: Option<String>,
+    /// What it answers, with 200, to a promotion of the leader, which changes nothing.
+    pub(super) second_promotion: Option<String>,
+    /// A write without effect, sent to an instance that was not promoted.
+    pub(super) read_only_write: Option<String>,
+    /// What it is refused with: message and SQLSTATE, as in `cannot write in read-only mode (SQLSTATE 25006)`.
+    pub(super) read_only_refusal: Option<String>,
+    /// A read, sent to an instance that was not promoted. That it gets no answer is a warning.
+    pub(super) read_only_read: Option<String>,
+    /// The first query to the catalog after a promotion, which is timed by itself.
+    pub(super) catalog_query: Option<String>,
+    /// How long that may take.
+    pub(super) catalog_query_ms: Option<u64>,
 }
 
 /// How clients talk to it: in SQL, or in requests written as `METHOD path body`.

@@ -1,12 +1,17 @@
 //! A target described as data: how to start it, watch it and talk to it.
 
 mod check;
+mod container;
 mod file;
 mod http;
 mod lines;
 mod read;
 mod template;
 
+pub use container::{
+    ContainerTemplate, DATA_DIR, Licence, LoopTemplate, Recipe, SHARED_DIR, SHARED_VOLUME,
+    Surroundings, Variant,
+};
 pub use file::TargetFile;
 pub use http::{HttpTemplate, http_template};
 pub use lines::line_of_key;
@@ -26,12 +31,19 @@ pub struct Target {
     pub target: TargetHead,
     /// Where its instances come from.
     pub instances: Instances,
+    /// How they are started in containers; `None` where nobody says.
+    pub container: Option<ContainerTemplate>,
+    /// Where instances keep their data beside the metadata store, unless told otherwise: an address for `{blob_store}`,
+    /// as processes and as containers have it.
+    pub blob_store: BlobStores,
     /// How an instance says where it stands.
     pub status: Status,
     /// How an instance is told to take over.
     pub promote: Promote,
     /// What is asked to see whether an instance serves; `None` if that is the version.
     pub ready: Option<String>,
+    /// What is examined around a hand-over besides what clients see.
+    pub examine: Examine,
     /// How clients talk to it.
     pub client: ClientTemplate,
     /// What workloads other than `set` can do with it.
@@ -59,6 +71,17 @@ pub struct TargetHead {
     pub image: Option<String>,
     /// The kind of metadata store that its generations share by default.
     pub metadata_store: String,
+    /// Schemas that must be there in one in PostgreSQL.
+    pub metadata_schemas: Vec<String>,
+}
+
+/// Where instances keep their data beside the metadata store, with placeholders; empty for a target that does not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BlobStores {
+    /// For processes.
+    pub process: String,
+    /// For containers.
+    pub container: String,
 }
 
 /// `[instance]`: where instances come from.
@@ -79,6 +102,8 @@ pub struct InstanceTemplate {
     pub command: Vec<String>,
     /// Environment variables, with placeholders.
     pub env: BTreeMap<String, String>,
+    /// Files that are written before it is started, by path, both with placeholders.
+    pub files: BTreeMap<String, String>,
     /// Exit codes that ask for a restart in place.
     pub restart_exit_codes: Vec<i32>,
     /// Exit codes that say "I was fenced".
@@ -130,6 +155,21 @@ pub enum Promote {
     },
     /// By a program and its arguments, with placeholders. No shell.
     Command(Vec<String>),
+}
+
+/// `[examine]`: see the keys' text in the schema. What is `None` is not examined.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Examine {
+    /// The body of the refusal of a promotion that comes too early.
+    pub early_promotion: Option<String>,
+    /// The body of the answer to a promotion of the leader.
+    pub second_promotion: Option<String>,
+    /// A write to an instance that was not promoted, and what it is refused with.
+    pub read_only_write: Option<(String, String)>,
+    /// A read of an instance that was not promoted.
+    pub read_only_read: Option<String>,
+    /// A query to the catalog of a new leader, and how long it may take, in milliseconds.
+    pub catalog_query: Option<(String, u64)>,
 }
 
 /// `[client]`: SQL, or `METHOD path body`, with `{id}` (text) and `{value}` (64-bit integer) as parameters.
@@ -214,6 +254,15 @@ impl Target {
     /// A deadline that plans have unless told otherwise, in milliseconds.
     pub fn timeout_ms(&self, timeout: Timeout) -> u64 {
         self.timeouts_ms[timeout.name()]
+    }
+
+    /// The budgets that plans have unless told otherwise, on this runtime.
+    pub fn budgets_on(&self, runtime: &str) -> BTreeMap<String, f64> {
+        let mut budgets = self.budgets.clone();
+        if let ("docker", Some(container)) = (runtime, &self.container) {
+            budgets.extend(container.budgets.clone());
+        }
+        budgets
     }
 
     /// What is asked to see whether an instance serves.

@@ -3,13 +3,14 @@
 use super::file::{self, TargetFile};
 use super::lines::{Part, line_at, line_of};
 use super::{
-    ClientTemplate, Endpoint, HTTP, InstanceTemplate, Instances, LoadDefaults, Promote, Status,
-    StatusTemplate, Target, TargetHead, Versions, WorkloadTemplate, check,
+    BlobStores, ClientTemplate, ContainerTemplate, Endpoint, Examine, HTTP, InstanceTemplate,
+    Instances, Licence, LoadDefaults, LoopTemplate, Promote, Recipe, Status, StatusTemplate,
+    Target, TargetHead, Variant, Versions, WorkloadTemplate, check,
 };
 use crate::nearest;
 use crate::plan::{BUDGETS, MAX_TIMEOUT_MS, Timeout};
 use crate::status::DeploymentStatus;
-use crate::version::PathVersion;
+use crate::version::{PathVersion, Version};
 use crate::workload::{Capabilities, Capability};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -109,6 +110,12 @@ pub(super) fn read(text: &str) -> Result<Target, TargetError> {
 }
 
 fn target(file: TargetFile) -> Result<Target, Problem> {
+    let of_processes = file.instance.as_ref().and_then(|it| it.blob_store.clone());
+    let of_containers = file.container.as_ref().and_then(|it| it.blob_store.clone());
+    let blob_store = BlobStores {
+        process: of_processes.unwrap_or_default(),
+        container: of_containers.unwrap_or_default(),
+    };
     let (instances, attached_url) = instances(file.instance)?;
     let attached = attached_url.is_some();
     let status = match file.status {
@@ -152,11 +159,15 @@ fn target(file: TargetFile) -> Result<Target, Problem> {
             runtime: file.target.runtime,
             image: file.target.image,
             metadata_store: file.target.metadata_store,
+            metadata_schemas: file.target.metadata_schemas,
         },
         instances,
+        container: file.container.map(container).transpose()?,
+        blob_store,
         status,
         promote,
         ready: file.ready.map(|ready| ready.sql),
+        examine: file.examine.map(examine).transpose()?.unwrap_or_default(),
         client: ClientTemplate {
             url,
             create: file.client.create,
@@ -189,6 +200,8 @@ fn instances(file: Option<file::Instance>) -> Result<(Instances, Option<String>)
     let of_command = [
         ("command", file.command.is_some()),
         ("env", file.env.is_some()),
+        ("files", file.files.is_some()),
+        ("blob_store", file.blob_store.is_some()),
         ("restart_exit_codes", file.restart_exit_codes.is_some()),
         ("fenced_exit_codes", file.fenced_exit_codes.is_some()),
     ];
@@ -197,6 +210,7 @@ fn instances(file: Option<file::Instance>) -> Result<(Instances, Option<String>)
             let template = InstanceTemplate {
                 command,
                 env: file.env.unwrap_or_default(),
+                files: file.files.unwrap_or_default(),
                 restart_exit_codes: file.restart_exit_codes.unwrap_or_else(|| vec![166]),
                 fenced_exit_codes: file.fenced_exit_codes.unwrap_or_else(|| vec![0]),
             };
@@ -223,6 +237,85 @@ fn instances(file: Option<file::Instance>) -> Result<(Instances, Option<String>)
             "names no program; give program and arguments, or attach with endpoints that run already",
         )),
     }
+}
+
+fn examine(file: file::Examine) -> Result<Examine, Problem> {
+    let both = |key: &str, other: &str| {
+        problem(
+            "examine",
+            key,
+            format!("stands alone; give {other} with it, or leave it out"),
+        )
+    };
+    Ok(Examine {
+        early_promotion: file.early_promotion,
+        second_promotion: file.second_promotion,
+        read_only_write: match (file.read_only_write, file.read_only_refusal) {
+            (Some(write), Some(refusal)) => Some((write, refusal)),
+            (None, None) => None,
+            (Some(_), None) => return Err(both("read_only_write", "read_only_refusal")),
+            (None, Some(_)) => return Err(both("read_only_refusal", "read_only_write")),
+        },
+        read_only_read: file.read_only_read,
+        catalog_query: match (file.catalog_query, file.catalog_query_ms) {
+            (Some(query), Some(ms)) => Some((query, ms)),
+            (None, None) => None,
+            (Some(_), None) => return Err(both("catalog_query", "catalog_query_ms")),
+            (None, Some(_)) => return Err(both("catalog_query_ms", "catalog_query")),
+        },
+    })
+}
+
+fn container(file: file::Container) -> Result<ContainerTemplate, Problem> {
+    let version = |key: &str, text: String| {
+        text.parse::<Version>().map_err(|error| {
+            let words = format!("{text:?} is not a version: {}", error.problem);
+            problem("container", key, words)
+        })
+    };
+    let variants = file.when.into_iter().map(|when| {
+        Ok(Variant {
+            from: when.from.map(|text| version("when", text)).transpose()?,
+            below: when.below.map(|text| version("when", text)).transpose()?,
+            recipe: Recipe {
+                command: when.command,
+                env: when.env,
+                files: when.files,
+            },
+        })
+    });
+    let licence = file.licence.map(|file| {
+        Ok(Licence {
+            given_from: version("licence", file.given_from)?,
+            needed_from: version("licence", file.needed_from)?,
+            variable: file.variable,
+            path: file.path,
+        })
+    });
+    Ok(ContainerTemplate {
+        image: file.image,
+        recipe: Recipe {
+            command: file.command,
+            env: file.env,
+            files: file.files,
+        },
+        variants: variants.collect::<Result<_, Problem>>()?,
+        sql_port: file.sql_port,
+        http_port: file.http_port,
+        ports: file.ports,
+        volumes: file.volumes,
+        tmpfs: file.tmpfs,
+        security_opt: file.security_opt,
+        budgets: given_budgets("container", file.budgets)?,
+        restart_loop: file.restart_loop.map(|file| LoopTemplate {
+            restarts: file.restarts,
+            sleeps: file.sleeps,
+            pause_ms: file.pause_ms,
+        }),
+        licence: licence.transpose()?,
+        restart_exit_codes: file.restart_exit_codes.unwrap_or_else(|| vec![166]),
+        fenced_exit_codes: file.fenced_exit_codes.unwrap_or_else(|| vec![0]),
+    })
 }
 
 /// The endpoints, and their one URL with a placeholder for the address.
@@ -401,15 +494,22 @@ fn budgets(given: &BTreeMap<String, f64>) -> Result<BTreeMap<String, f64>, Probl
         .into_iter()
         .map(|name| (name.to_owned(), BUDGET_MS))
         .collect();
-    for (name, &ms) in given {
-        known("budgets", name, BUDGETS)?;
+    all.extend(given_budgets("budgets", given.clone())?);
+    Ok(all)
+}
+
+fn given_budgets(
+    table: &str,
+    given: BTreeMap<String, f64>,
+) -> Result<BTreeMap<String, f64>, Problem> {
+    for (name, &ms) in &given {
+        known(table, name, BUDGETS)?;
         if !ms.is_finite() || ms <= 0.0 {
             let words = format!("is {ms}; give more than 0 milliseconds");
-            return Err(problem("budgets", name, words));
+            return Err(problem(table, name, words));
         }
-        all.insert(name.clone(), ms);
     }
-    Ok(all)
+    Ok(given)
 }
 
 fn known<const N: usize>(table: &str, name: &str, names: [&str; N]) -> Result<(), Problem> {

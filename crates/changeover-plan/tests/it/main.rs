@@ -1,6 +1,7 @@
 //! The planner's tests against the built-in reference target, and the proof that the pure crates are pure.
 
 mod bad_plans;
+mod compose;
 mod draw;
 mod draw_properties;
 mod drawn_plans;
@@ -12,6 +13,7 @@ mod purity;
 mod python;
 mod routes;
 mod rules;
+mod scenarios;
 mod stream;
 mod tree;
 mod workloads;

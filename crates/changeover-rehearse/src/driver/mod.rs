@@ -48,6 +48,16 @@ pub trait Surroundings: Send + Sync {
     /// The new instance has answered for the first time: it may be observed directly from now on.
     fn answers(&self, new: &InstanceSpec);
 
+    /// The new instance has said for the first time where it stands, and this is it. Clients do not wait meanwhile, the
+    /// hand-over does. Returns whether a promotion may have been taken.
+    fn initializing(
+        &self,
+        _new: &InstanceSpec,
+        _status: DeploymentStatus,
+    ) -> impl Future<Output = bool> + Send {
+        async { false }
+    }
+
     /// The new instance is ready. Its promotion is sent when this returns; it must return.
     fn ready(&self, _new: &InstanceSpec) -> impl Future<Output = ()> + Send {
         std::future::ready(())

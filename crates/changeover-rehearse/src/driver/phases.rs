@@ -61,6 +61,10 @@ impl<S: Surroundings> Driver<S> {
         .await?;
         begin(new, Phase::CatchUp);
         self.surroundings.answers(new.spec());
+        if let Some(StatusSeen::Status(status)) = new.last() {
+            let status = *status;
+            course.promoted |= self.surroundings.initializing(new.spec(), status).await;
+        }
 
         let mut wait = Wait::new(self.timeouts.catch_up);
         // One that leads without having been told to is beyond promoting; the promote phase sees it.

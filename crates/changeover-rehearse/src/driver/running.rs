@@ -85,6 +85,11 @@ impl Running {
         self.recorder.event(&self.about(), kind);
     }
 
+    /// What it last said.
+    pub(super) fn last(&self) -> Option<&StatusSeen> {
+        self.last.as_ref()
+    }
+
     /// What it last said, in words.
     pub(super) fn last_words(&self) -> String {
         let process = match self.supervisor.state().now {

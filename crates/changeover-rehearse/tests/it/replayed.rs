@@ -104,6 +104,8 @@ async fn run(world: &Arc<World>, plan: &Plan) -> Arc<Mutex<Log>> {
         run_dir: place.path().to_owned(),
         program: "scripted".to_owned(),
         fixtures: None,
+        equipment: Default::default(),
+        user_checks: Vec::new(),
         metadata_store: MetadataStore::at("none"),
     })
     .await;

@@ -11,7 +11,7 @@ const BYTES: u64 = 64 * 1024;
 const LINE_CHARS: usize = 500;
 
 /// The last `lines` lines of the file, harmless for a terminal; none if it cannot be read.
-pub(super) fn tail(path: &Path, lines: usize) -> Vec<String> {
+pub(crate) fn tail(path: &Path, lines: usize) -> Vec<String> {
     let Ok((bytes, cut)) = read_end(path) else {
         return Vec::new();
     };

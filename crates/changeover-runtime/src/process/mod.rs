@@ -7,9 +7,9 @@
 mod cleanup;
 mod instance;
 mod ledger;
-mod log_tail;
+pub(crate) mod log_tail;
 mod mark;
-mod ports;
+pub(crate) mod ports;
 mod proc_fs;
 
 pub use cleanup::{Outcome, cleanup};

@@ -12,7 +12,7 @@ const PORTS: Range<u16> = 20_000..32_000;
 
 /// Hands out ports, each at most once.
 #[derive(Debug)]
-pub(super) struct Ports {
+pub(crate) struct Ports {
     range: Range<u16>,
     next: Mutex<Position>,
 }
@@ -26,7 +26,7 @@ struct Position {
 impl Ports {
     /// Ports below those that the kernel takes for outgoing connections: such a connection could sit on our port
     /// while an instance restarts. The start is random, so that runs side by side rarely meet.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let end = proc_fs::first_ephemeral_port()
             // Where the kernel's range reaches down to ours there is no better place; binding still tells.
             .filter(|&first| first > PORTS.start + 1000)
@@ -45,7 +45,7 @@ impl Ports {
     }
 
     /// A loopback address that can be bound now.
-    pub(super) fn reserve(&self) -> Result<SocketAddr, RuntimeError> {
+    pub(crate) fn reserve(&self) -> Result<SocketAddr, RuntimeError> {
         let mut next = self.next.lock().unwrap_or_else(|e| e.into_inner());
         while next.left > 0 {
             let port = next.port;

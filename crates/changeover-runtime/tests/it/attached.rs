@@ -36,6 +36,7 @@ async fn endpoints_are_handed_out_in_turn_and_stopping_one_leaves_it() {
         sql_addr: addrs[0],
         http_addr: addrs[0],
         log: place.path().join("log"),
+        container: None,
     };
     let mut instance = runtime.spawn(spec).await.unwrap();
     assert!(instance.restart().await.is_err());

@@ -32,6 +32,7 @@ impl Run {
             sql_addr,
             http_addr,
             log: self.dir.path().join("mz_1.3.log"),
+            container: None,
         }
     }
 

@@ -187,6 +187,7 @@ impl Bench {
                 sql_addr,
                 http_addr,
                 log: "unused".into(),
+                container: None,
             },
             expected_version: format!("v0.{}.0", generation + 1),
             control: Control::leader_api(http_addr),
@@ -381,6 +382,7 @@ pub(crate) fn plan(timeouts: &[(&str, u64)]) -> Plan {
         abort_at: None,
         repeat: 1,
         control: false,
+        scenario: None,
         findings: Vec::new(),
     };
     plan.validate().unwrap();

@@ -1,0 +1,147 @@
+//! The materialize target against the stand-in: in containers, and from binaries.
+
+use crate::engine::{Rehearsal, VERSIONS, engine_with_images};
+use changeover_model::event::{EventKind, ProcessEnd};
+use changeover_stand_in::images;
+use std::os::unix::fs::symlink;
+
+#[test]
+fn rehearses_the_materialize_target_against_the_stand_in() {
+    if !engine_with_images() {
+        return;
+    }
+    let versions = VERSIONS[..3].join(",");
+    let mut run = Rehearsal::start(
+        &[
+            "--target",
+            "materialize",
+            "--image-repository",
+            images::STAND_IN,
+            "--metadata-store-image",
+            images::POSTGRES,
+            "--versions",
+            &versions,
+        ],
+        &[("MZ_LICENSE_KEY", "a-key-that-nobody-may-see")],
+    );
+    let verdict = run.pass();
+    assert_eq!(
+        (verdict.target.as_str(), verdict.steps.len()),
+        ("materialize", 2)
+    );
+    let events = run.events();
+    let ended = |code: i32| {
+        let of = |kind: &&EventKind| {
+            matches!(kind, EventKind::ProcessEnded { end, by_us: false, .. }
+                if *end == ProcessEnd::Code(code))
+        };
+        events.iter().filter(of).count()
+    };
+    // Read from the loop's own lines: the containers themselves go on.
+    assert_eq!((ended(166), ended(0)), (2, 2));
+    // What Materialize's own suites look at, in each of the two steps.
+    let examined: Vec<_> = events
+        .iter()
+        .filter_map(|kind| match kind {
+            EventKind::Examined {
+                what,
+                expected,
+                found,
+                ..
+            } => Some((what.to_string(), found == expected)),
+            _ => None,
+        })
+        .collect();
+    let one_step = [
+        "a promotion before it is ready",
+        "a write before the promotion",
+        "a read before the promotion",
+        "the first query to the catalog",
+        "a promotion of the leader",
+    ];
+    let expected: Vec<_> = one_step
+        .iter()
+        .chain(&one_step)
+        .map(|it| ((*it).to_owned(), true))
+        .collect();
+    assert_eq!(examined, expected);
+    let versions: Vec<&str> = events
+        .iter()
+        .filter_map(|kind| match kind {
+            EventKind::VersionSeen { found, .. } => Some(found.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        versions,
+        [
+            "v0.147.20 (stand-in)",
+            "v26.0.0 (stand-in)",
+            "v26.10.0 (stand-in)"
+        ]
+    );
+    let log = run.read("logs/mz_2.1.log");
+    assert!(
+        log.contains("environmentd exited (code: 166); restarting in 5s..."),
+        "{log}"
+    );
+    assert!(
+        log.contains("environmentd exited gracefully; sleeping forever"),
+        "{log}"
+    );
+    for file in ["plan.json", "events.jsonl", "verdict.json"] {
+        assert!(
+            !run.read(file).contains("a-key-that-nobody-may-see"),
+            "{file}"
+        );
+    }
+    assert_eq!(run.left(), [""; 0]);
+}
+
+#[test]
+fn rehearses_the_materialize_target_from_binaries() {
+    let programs = tempfile::tempdir().unwrap();
+    let versions = ["v26.0.0", "v26.10.0"];
+    for version in versions {
+        let directory = programs.path().join(version);
+        std::fs::create_dir(&directory).unwrap();
+        symlink(
+            env!("CARGO_BIN_EXE_materialized-stand-in"),
+            directory.join("environmentd"),
+        )
+        .unwrap();
+    }
+    if changeover_runtime::postgres::Programs::find().is_none() {
+        assert!(
+            std::env::var_os("CHANGEOVER_PROVISIONED").is_none_or(|it| it != "1"),
+            "no PostgreSQL server is installed here"
+        );
+        eprintln!("skipped: materialize from binaries (no PostgreSQL server is installed here)");
+        return;
+    }
+    let directory = programs.path().to_string_lossy().into_owned();
+    let mut run = Rehearsal::start(
+        &[
+            "--target",
+            "materialize",
+            "--runtime",
+            "process",
+            "--binaries",
+            &directory,
+            "--versions",
+            &versions.join(","),
+        ],
+        &[],
+    );
+    let verdict = run.pass();
+    assert_eq!(
+        (verdict.runtime.as_str(), verdict.steps.len()),
+        ("process", 1)
+    );
+    let limits: Vec<f64> = verdict
+        .budgets
+        .iter()
+        .map(|budget| budget.limit_ms)
+        .collect();
+    assert_eq!(limits, [30_000.0; 3]);
+}

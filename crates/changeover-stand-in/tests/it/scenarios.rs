@@ -1,0 +1,111 @@
+//! Scenarios with users' checks: placed where the scenario says, and judged.
+
+use crate::engine::Rehearsal;
+use changeover_model::event::EventKind;
+use changeover_model::verdict::VerdictOutcome;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+fn write(directory: &Path, name: &str, text: &str) {
+    fs::create_dir_all(directory).unwrap();
+    fs::write(directory.join(name), text).unwrap();
+}
+
+fn checks(expected: &str) -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    let table = place.path().join("table");
+    write(
+        &table,
+        "initialize.sql",
+        "CREATE TABLE mine (id BIGINT NOT NULL);\nINSERT INTO mine VALUES (1);\n",
+    );
+    write(&table, "manipulate-1.sql", "INSERT INTO mine VALUES (2);\n");
+    write(
+        &table,
+        "manipulate-2.sql",
+        "-- below: v0.1.0\nSELECT nothing FROM nowhere;\n",
+    );
+    write(
+        &table,
+        "validate.sql",
+        &format!(
+            "SELECT id FROM mine ORDER BY id;\n-- 1\n-- {expected}\nSELECT id FROM absent;\n-- error: 42P01\n"
+        ),
+    );
+    let program = place.path().join("program");
+    write(
+        &program,
+        "validate",
+        "#!/bin/sh\n[ -n \"$PGPORT\" ] && [ \"$CHANGEOVER_ACTION\" = validate ]\n",
+    );
+    fs::set_permissions(program.join("validate"), fs::Permissions::from_mode(0o755)).unwrap();
+    place
+}
+
+fn run(checks: &Path) -> Rehearsal {
+    let checks = checks.to_string_lossy();
+    Rehearsal::start(
+        &[
+            "--scenario",
+            "restarts",
+            "--versions",
+            "v0.5.0",
+            "--rate",
+            "50",
+            "--probe-interval",
+            "50ms",
+            "--checks",
+            &checks,
+        ],
+        &[],
+    )
+}
+
+#[test]
+fn rehearses_a_scenario_with_checks_where_it_says() {
+    let place = checks("2");
+    let mut run = run(place.path());
+    let verdict = run.pass();
+    assert_eq!(verdict.findings, []);
+    let done: Vec<String> = run
+        .events()
+        .iter()
+        .filter_map(|kind| match kind {
+            EventKind::UserCheckDone {
+                check,
+                action,
+                problem,
+            } => Some(format!("{check} {action} {problem:?}")),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        done[..3],
+        [
+            "table initialize None",
+            "table manipulate-1 None",
+            "table manipulate-2 None"
+        ]
+    );
+    assert_eq!(done.len(), 3 + 3 * 2, "{done:?}");
+}
+
+#[test]
+fn rehearses_a_scenario_whose_check_fails_and_says_where() {
+    let place = checks("3");
+    let mut run = run(place.path());
+    assert_eq!(run.finish().status.code(), Some(1));
+    let verdict: changeover_model::Verdict =
+        serde_json::from_str(&run.read("verdict.json")).unwrap();
+    assert_eq!(verdict.outcome, VerdictOutcome::Fail);
+    let finding = &verdict.findings[0];
+    assert_eq!(finding.check.name(), "invariant-broken");
+    assert!(
+        finding.message.contains(
+            "check table: validate is not as it should be: validate.sql, line 1: the rows are"
+        ),
+        "{}",
+        finding.message
+    );
+}
