@@ -15,7 +15,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve one instance
-    Serve(changeover_reference::ServeArgs),
+    Serve(Box<changeover_reference::ServeArgs>),
     /// List the releases it can play
     Releases,
     /// List the bugs it has on request
@@ -24,7 +24,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve(args) => changeover_reference::run(args),
+        Command::Serve(args) => changeover_reference::run(*args),
         Command::Bugs => {
             print!("{}", changeover_reference::bugs_text());
             ExitCode::SUCCESS
