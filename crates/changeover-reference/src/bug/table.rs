@@ -164,7 +164,7 @@ bugs! {
         symptom: "the fence is not checked: an old leader goes on to acknowledge",
     }
     FenceCheckedBefore {
-        name: "fence-checked-before", classes: &[18], check: "lost-write",
+        name: "fence-checked-before", classes: &[18], check: "crash-loop",
         // It takes a promotion that falls between the two; each of these steps is a chance.
         versions: "v0.7.0,v0.7.0,v0.7.0,v0.7.0,v0.7.0,v0.7.0,v0.7.0,v0.7.0,v0.7.0",
         plan: &["--allow-restart", "--rate", "20"],
