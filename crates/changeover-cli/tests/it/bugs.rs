@@ -90,7 +90,7 @@ fn check(bug: &Facts) -> Option<Check> {
     all.find(|check| check.name() == bug.check)
 }
 
-/// Who judges must not know what there is to be found.
+/// Who judges must not know what there is to be found. Tests may: they plant bugs.
 #[test]
 fn nobody_else_knows_a_bug() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -102,6 +102,9 @@ fn nobody_else_knows_a_bug() {
     places.extend([root.join("xtask"), root.join("targets")]);
     let mut read = 0;
     while let Some(place) = places.pop() {
+        if place.ends_with("tests") {
+            continue;
+        }
         if place.is_dir() {
             places.extend(
                 fs::read_dir(place)
