@@ -233,41 +233,6 @@ fn rehearses_every_workload_between_two_postgres_servers() {
 }
 
 #[test]
-fn rehearses_with_bugs_that_only_a_workload_sees() {
-    let cases = [
-        ("misses-ddl", "ddl", "v0.5.0,v0.6.0", Check::DdlMissed),
-        ("forgets-drops", "ddl", "v0.5.0,v0.6.0", Check::DdlMissed),
-        (
-            "reuses-numbers",
-            "counter",
-            "v0.5.0,v0.6.0",
-            Check::DuplicatedEffect,
-        ),
-        (
-            "loses-session",
-            "session",
-            "v0.6.0,v0.7.0",
-            Check::SessionState,
-        ),
-    ];
-    for (bug, workload, versions, check) in cases {
-        let place = tempfile::tempdir().unwrap();
-        let args = [
-            "--versions",
-            versions,
-            "--workload",
-            workload,
-            "--instance-arg=--planted-bug",
-            &format!("--instance-arg={bug}"),
-        ];
-        let mut run = start_in(place.path(), &[&CALM[..], &args].concat());
-        assert_eq!(run.finish().status.code(), Some(1), "{bug}");
-        let found: Vec<Check> = run.verdict().findings.iter().map(|f| f.check).collect();
-        assert!(found.contains(&check), "{bug}: {found:?}");
-    }
-}
-
-#[test]
 fn rehearses_a_script_that_expects_what_is_not_so() {
     let place = tempfile::tempdir().unwrap();
     let script = place.path().join("script.sql");
