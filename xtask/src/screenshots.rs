@@ -88,7 +88,8 @@ fn terminal(recorded: &[u8]) -> Result<String> {
         let (chunk, after) = rest.split_at(next.map_or(rest.len(), |at| at + 1));
         parser.process(chunk);
         rest = after;
-        let text = parser.screen().contents();
+        let rows: Vec<String> = parser.screen().rows(0, COLUMNS).collect();
+        let text = rows.join("\n");
         // A phase that is under way says more than a quiet window; steps are short, and may have been missed.
         let rank = (text.contains(" for "), text.trim().chars().count());
         if text.contains("operations/s") && best.as_ref().is_none_or(|(most, _)| rank > *most) {
