@@ -304,6 +304,14 @@ pub(crate) struct RehearseArgs {
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
 
+    /// Show nothing but the end
+    #[arg(long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Show a line for every event, also on a terminal
+    #[arg(long)]
+    pub(crate) verbose: bool,
+
     #[command(flatten)]
     pub(crate) machine: MachineOptions,
 

@@ -114,6 +114,8 @@ async fn rehearse_here(
     let clock_zero = jiff::Timestamp::now().to_string();
     let view = match args.format.format {
         Format::Json => View::Nothing,
+        Format::Human if args.quiet => View::Nothing,
+        Format::Human if args.verbose => View::EveryLine,
         Format::Human => View::of_stdout(),
     };
     let watch = Watch::start(view, clock, Arc::clone(&live));

@@ -99,7 +99,7 @@ fn damage_in_the_middle_is_told_with_its_line() {
 
 #[test]
 fn rehearses_and_leaves_a_page_and_a_case_list_beside_the_verdict() {
-    let mut rehearsal = Rehearsal::start(&["--versions", "v0.1.0,v0.2.0"]);
+    let mut rehearsal = Rehearsal::start(&["--versions", "v0.1.0,v0.2.0", "--verbose"]);
     let output = rehearsal.finish();
     let stdout = String::from_utf8(output.stdout).unwrap();
     let page = rehearsal.read("report.html");
@@ -108,6 +108,8 @@ fn rehearses_and_leaves_a_page_and_a_case_list_beside_the_verdict() {
         rehearsal.dir().display()
     )));
     assert!(rehearsal.read("junit.xml").starts_with("<?xml"));
+    // Asked for every event, it shows also those that need no line.
+    assert!(stdout.contains("\"event\":\"phase-started\""), "{stdout}");
     // Both instances were looked at while they overlapped.
     assert!(page.contains("The cost of overlap"), "{stdout}");
     for instance in ["mz_1, generation 0", "mz_2, generation 1"] {
