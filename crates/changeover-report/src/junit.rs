@@ -179,7 +179,10 @@ fn step_cases(verdict: &Verdict) -> Vec<Case> {
                 ),
             })
             .collect(),
-        ..Case::new(format!("step {}: {} → {}", step.number, step.from, step.to))
+        ..Case::new(match verdict.probe {
+            Some(_) => "lanes".to_owned(),
+            None => format!("step {}: {} → {}", step.number, step.from, step.to),
+        })
     });
     cases.collect()
 }
@@ -257,7 +260,8 @@ fn trouble(findings: &[&Finding]) -> Option<(&'static str, String, String)> {
 }
 
 fn seconds(ms: f64) -> String {
-    format!("{:.3}", ms / 1000.0)
+    // The sum of no lengths is a negative zero, which is no length in the schema.
+    format!("{:.3}", ms.abs() / 1000.0)
 }
 
 /// Text for an attribute or an element. What XML cannot hold at all is an escape, as every other control character.

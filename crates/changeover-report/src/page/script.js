@@ -74,7 +74,7 @@
   const time = (px) => view.from + (px - layout.left) / layout.width * (view.to - view.from);
 
   const rows = () => {
-    const list = [{ name: 'steps', h: 26, draw: drawSteps }];
+    const list = data.steps.length ? [{ name: 'steps', h: 26, draw: drawSteps }] : [];
     for (const slot of slots) list.push({ name: slot, h: 28, draw: drawSlot, slot });
     if (data.door.length) list.push({ name: 'front door', short: 'door', h: 20, draw: drawDoor });
     if (data.store.kind) list.push({ name: 'metadata store', short: 'store', h: 18, draw: drawStore });

@@ -37,6 +37,9 @@ pub(super) fn head(record: &Record) -> String {
 
 /// First and last version, and how far it is; the sentence has the whole path.
 fn from_to(verdict: &Verdict) -> String {
+    if verdict.probe.is_some() {
+        return text(&summary::what(verdict));
+    }
     let (Some(first), Some(last)) = (verdict.path.first(), verdict.path.last()) else {
         return text(&verdict.target);
     };

@@ -10,6 +10,14 @@ use changeover_model::verdict::{GapReport, StepReport, When};
 pub(super) fn steps(record: &Record) -> String {
     let steps = &record.verdict.steps;
     let mut body = String::new();
+    if record.verdict.probe.is_some() {
+        // A probe knows of no steps: its one row is the whole of it.
+        for step in steps {
+            body.push_str(&gaps(step));
+            body.push_str(&latency(step));
+        }
+        return section("steps", "Lanes", &body);
+    }
     if !steps.is_empty() {
         body.push_str(&overview(steps));
     }
@@ -158,7 +166,7 @@ fn gaps(step: &StepReport) -> String {
         .iter()
         .map(|gap: &GapReport| {
             vec![
-                format!("{}/{}", gap.class.name(), gap.connection.name()),
+                lane_name(gap),
                 gap.longest_ms.map_or("no success".to_owned(), time),
                 format!("± {}", time(gap.resolution_ms)),
                 count(gap.count),
@@ -171,6 +179,15 @@ fn gaps(step: &StepReport) -> String {
         &["lane", "longest span", "resolution", "gaps", "in all"],
         &rows,
     )
+}
+
+fn lane_name(gap: &GapReport) -> String {
+    let own = gap.lane.as_deref();
+    text(&format!(
+        "{}/{}",
+        own.unwrap_or(gap.class.name()),
+        gap.connection.name()
+    ))
 }
 
 fn latency(step: &StepReport) -> String {
