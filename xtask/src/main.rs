@@ -10,6 +10,7 @@ mod fresh;
 mod lint;
 mod provision;
 mod run;
+mod screenshots;
 mod soak;
 mod test;
 
@@ -36,6 +37,8 @@ enum Chore {
     Soak(soak::Args),
     /// Check formatting, lints, unused dependencies and licences.
     Lint(lint::Args),
+    /// Take the pictures of the README and the guide anew.
+    Screenshots(screenshots::Args),
     /// Clone this checkout into an empty directory, and run the README's two commands there.
     Fresh,
 }
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Chore::Bugs(args) => bugs::run(&args),
         Chore::Soak(args) => soak::run(&args),
         Chore::Lint(args) => lint::run(&args),
+        Chore::Screenshots(args) => screenshots::run(&args),
         Chore::Fresh => fresh::run(),
     };
     match done {

@@ -22,7 +22,7 @@ pub(crate) struct Prerequisite {
 }
 
 /// Everything that tests need.
-pub(crate) const PREREQUISITES: [Prerequisite; 5] = [
+pub(crate) const PREREQUISITES: [Prerequisite; 8] = [
     Prerequisite {
         package: "postgresql-client",
         needed_for: "talking to the reference database with psql",
@@ -53,6 +53,21 @@ pub(crate) const PREREQUISITES: [Prerequisite; 5] = [
         package: "docker-compose",
         needed_for: "checking the compose files of plans",
         probe: &["docker-compose", "version"],
+    },
+    Prerequisite {
+        package: "libxml2-utils",
+        needed_for: "validating JUnit's XML against its schema",
+        probe: &["xmllint", "--version"],
+    },
+    Prerequisite {
+        package: "chromium",
+        needed_for: "looking at report.html in a browser",
+        probe: &["chromium", "--version"],
+    },
+    Prerequisite {
+        package: "chromium-driver",
+        needed_for: "telling the browser what to do",
+        probe: &["chromedriver", "--version"],
     },
 ];
 

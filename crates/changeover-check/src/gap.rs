@@ -63,7 +63,24 @@ pub struct StepGaps {
 ///
 /// Takes O(n · steps) after sorting.
 pub fn gaps(sent: &[Sent], interval: u64, steps: &[StepSpan]) -> Vec<StepGaps> {
-    let mut out = vec![StepGaps::default(); steps.len()];
+    located(sent, interval, steps)
+        .into_iter()
+        .map(|located| located.gaps)
+        .collect()
+}
+
+/// The gaps of a lane that belong to a step, and when they were.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Located {
+    /// Their figures.
+    pub gaps: StepGaps,
+    /// The gaps, in order of time; without any, the longest span alone.
+    pub spans: Vec<Window>,
+}
+
+/// Like [`gaps`], and says when they were.
+pub fn located(sent: &[Sent], interval: u64, steps: &[StepSpan]) -> Vec<Located> {
+    let mut out = vec![Located::default(); steps.len()];
     let mut longest: Vec<Option<Window>> = vec![None; steps.len()];
     let thresholds: Vec<u64> = steps
         .iter()
@@ -91,7 +108,9 @@ pub fn gaps(sent: &[Sent], interval: u64, steps: &[StepSpan]) -> Vec<StepGaps> {
     if let Some(union) = open {
         union.count(steps, &mut out, &mut longest);
     }
-    for ((gaps, longest), step) in out.iter_mut().zip(&mut longest).zip(steps) {
+    for ((Located { gaps, spans: found }, longest), step) in
+        out.iter_mut().zip(&mut longest).zip(steps)
+    {
         // A step so short that every span over it belongs to a neighbour still says what its clients saw.
         if longest.is_none() {
             for &span in spans.iter().filter(|s| touches(s, step.span)) {
@@ -101,6 +120,9 @@ pub fn gaps(sent: &[Sent], interval: u64, steps: &[StepSpan]) -> Vec<StepGaps> {
         gaps.longest = longest.map(|span| span.length());
         let around = longest.unwrap_or(step.span);
         gaps.resolution = interval.saturating_add(worst_lateness(sent, around));
+        if found.is_empty() {
+            found.extend(*longest);
+        }
     }
     out
 }
@@ -173,10 +195,12 @@ impl Union {
         }
     }
 
-    fn count(&self, steps: &[StepSpan], out: &mut [StepGaps], longest: &mut [Option<Window>]) {
+    fn count(&self, steps: &[StepSpan], out: &mut [Located], longest: &mut [Option<Window>]) {
         if let Some(step) = belongs_to(self.all, steps) {
-            out[step].count += 1;
-            out[step].total = out[step].total.saturating_add(self.all.length());
+            let Located { gaps, spans } = &mut out[step];
+            gaps.count += 1;
+            gaps.total = gaps.total.saturating_add(self.all.length());
+            spans.push(self.all);
             keep_longer(&mut longest[step], self.longest);
         }
     }
@@ -327,6 +351,25 @@ mod tests {
                 resolution: INTERVAL,
             }]
         );
+    }
+
+    #[test]
+    fn gaps_are_located_and_without_any_the_longest_span() {
+        let window = |start: u64, end: u64| Window {
+            start: start * MS,
+            end: end * MS,
+        };
+        let steps = [step(500, 700)];
+        let mut sent = outage(1000, 520, 580);
+        sent[66].completed = None;
+        sent[67].completed = None;
+        let found = located(&sent, INTERVAL, &steps);
+        assert_eq!(found[0].spans, [window(510, 581), window(650, 681)]);
+        assert_eq!(found[0].gaps, gaps(&sent, INTERVAL, &steps)[0]);
+        let found = located(&outage(1000, 0, 0), INTERVAL, &steps);
+        assert_eq!(found[0].gaps.count, 0);
+        assert_eq!(found[0].spans.len(), 1);
+        assert_eq!(found[0].spans[0].length(), 11 * MS);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::clients::ClientHistory;
 use crate::cliff;
 use crate::evidence;
 use crate::findings::Found;
-use crate::gap::{self, Sent, StepGaps, StepSpan};
+use crate::gap::{self, Located, Sent, StepSpan};
 use crate::lanes::{LANES, LaneId, Lanes};
 use crate::models::Models;
 use crate::observed::{self, Issued};
@@ -169,7 +169,8 @@ impl Judge {
         self.events.sort_by_key(|event| event.seq);
         let timeline = Timeline::new(&self.events);
         let lanes = std::mem::take(&mut self.lanes).into_sorted();
-        let measured = self.measure(&lanes, &timeline);
+        let located = self.measure(&lanes, &timeline);
+        let measured: Vec<Measured> = located.iter().map(|(measured, _)| *measured).collect();
         let mut findings: Vec<Finding> = self
             .plan
             .findings
@@ -222,7 +223,7 @@ impl Judge {
         findings.extend(budgets.findings);
         doubts.extend(budgets.doubts);
         let freshness = self.models.set.freshness(&timeline);
-        let steps = verdict::steps(&self.plan, &timeline, &lanes, &measured, &freshness);
+        let steps = verdict::steps(&self.plan, &timeline, &lanes, &located, &freshness);
         let mut found: Vec<Found> = findings.into_iter().map(Found::from).collect();
         found.extend(judged.findings);
         verdict::sort_found(&mut found);
@@ -253,22 +254,28 @@ impl Judge {
     }
 
     /// The gaps of every lane in every step that began, steps first.
-    fn measure(&self, lanes: &[Vec<Sent>; LANES.len()], timeline: &Timeline) -> Vec<Measured> {
+    fn measure(
+        &self,
+        lanes: &[Vec<Sent>; LANES.len()],
+        timeline: &Timeline,
+    ) -> Vec<(Measured, Vec<Window>)> {
         let interval = self.interval();
         let spans = step_spans(timeline);
-        let gaps: Vec<Vec<StepGaps>> = lanes
+        let mut located: Vec<Vec<Located>> = lanes
             .iter()
-            .map(|sent| gap::gaps(sent, interval, &spans))
+            .map(|sent| gap::located(sent, interval, &spans))
             .collect();
         let mut measured = Vec::new();
         for (index, step) in timeline.upgrades().enumerate() {
             for (lane, id) in LANES.into_iter().enumerate() {
-                measured.push(Measured {
+                let Located { gaps, spans } = std::mem::take(&mut located[lane][index]);
+                let measured_lane = Measured {
                     lane: id,
                     step: Some(step.number),
-                    gaps: gaps[lane][index],
+                    gaps,
                     doubtful: quality::too_late(&lanes[lane], interval, step).is_some(),
-                });
+                };
+                measured.push((measured_lane, spans));
             }
         }
         measured

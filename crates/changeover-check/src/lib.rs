@@ -20,6 +20,7 @@ mod clients;
 mod cliff;
 mod counter;
 mod evidence;
+mod examined;
 mod findings;
 pub mod gap;
 mod intern;
@@ -49,6 +50,7 @@ mod testing;
 
 pub use checker::{BadInput, Checker, Consistency, ModelReport, Options, Report};
 pub use evidence::{history_name, name_histories};
+pub use examined::EXAMINED;
 pub use findings::{Found, LISTED};
 pub use judge::Judge;
 pub use lines::{LONGEST_LINE, Lines, LinesError};

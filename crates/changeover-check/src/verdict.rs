@@ -6,13 +6,13 @@ use crate::gap::Sent;
 use crate::lanes::LANES;
 use crate::latency::latency;
 use crate::stats::ms;
-use crate::timeline::{StepTimes, Timeline};
+use crate::timeline::{StepTimes, Timeline, Window};
 use changeover_model::check::{Check, Severity};
 use changeover_model::format::Kind;
 use changeover_model::plan::{Plan, PlanFinding};
 use changeover_model::verdict::{
-    BudgetReport, Finding, FreshnessReport, GapReport, OperationCounts, PhaseReport, StepReport,
-    Verdict, VerdictOutcome,
+    BudgetReport, Finding, FreshnessReport, GapReport, GapSpan, LISTED_SPANS, OperationCounts,
+    PhaseReport, StepReport, Verdict, VerdictOutcome,
 };
 use serde_json::Value;
 use std::cmp::Reverse;
@@ -118,7 +118,7 @@ pub(crate) fn steps(
     plan: &Plan,
     timeline: &Timeline,
     lanes: &[Vec<Sent>; LANES.len()],
-    measured: &[Measured],
+    measured: &[(Measured, Vec<Window>)],
     freshness: &BTreeMap<u32, FreshnessReport>,
 ) -> Vec<StepReport> {
     plan.steps
@@ -134,8 +134,8 @@ pub(crate) fn steps(
                 phases: phases(times),
                 gaps: measured
                     .iter()
-                    .filter(|m| m.step == Some(planned.number))
-                    .map(gap_report)
+                    .filter(|(m, _)| m.step == Some(planned.number))
+                    .map(|(m, spans)| gap_report(m, spans))
                     .collect(),
                 freshness: freshness
                     .get(&planned.number)
@@ -150,7 +150,10 @@ pub(crate) fn steps(
         .collect()
 }
 
-pub(crate) fn gap_report(measured: &Measured) -> GapReport {
+pub(crate) fn gap_report(measured: &Measured, spans: &[Window]) -> GapReport {
+    let mut spans = spans.to_vec();
+    spans.sort_by_key(|span| Reverse(span.length()));
+    spans.truncate(LISTED_SPANS);
     GapReport {
         class: measured.lane.class,
         connection: measured.lane.connection,
@@ -158,6 +161,13 @@ pub(crate) fn gap_report(measured: &Measured) -> GapReport {
         total_ms: ms(measured.gaps.total),
         count: measured.gaps.count,
         resolution_ms: ms(measured.gaps.resolution),
+        spans: spans
+            .iter()
+            .map(|span| GapSpan {
+                from_ms: ms(span.start),
+                to_ms: ms(span.end),
+            })
+            .collect(),
         lane: measured.lane.own.map(|own| own.to_string()),
     }
 }
@@ -183,7 +193,6 @@ fn phases(step: &StepTimes) -> Vec<PhaseReport> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::timeline::Window;
     use changeover_model::check::Check;
     use changeover_model::event::Phase;
 

@@ -1,6 +1,8 @@
 //! What was typed: validated one option at a time, and nothing more. What it means together is worked out in
 //! [`crate::planning`].
 
+mod stored;
+
 use crate::commands::probe::ProbeArgs;
 use crate::{duration, target_file};
 use changeover_check::Consistency;
@@ -11,6 +13,10 @@ use clap_complete::Shell;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+pub(crate) use stored::{
+    ReportArgs, ReportFormat, RunsAction, RunsArgs, RunsDiffArgs, RunsFilter, RunsPruneArgs,
+};
 
 /// Rehearses zero-downtime upgrades of stateful services, and says with evidence whether anybody noticed.
 #[derive(Debug, Parser)]
@@ -35,6 +41,10 @@ pub(crate) enum Command {
     Releases(ReleasesArgs),
     /// Find the shortest legal way from one version to another, and say why it is that.
     Route(RouteArgs),
+    /// Show a stored run: for people, for CI, for a pull request, or as one HTML file.
+    Report(ReportArgs),
+    /// List the runs there were, compare two of them, remove old ones.
+    Runs(RunsArgs),
     /// Judge recorded histories, of a rehearsal or of any other tool.
     Check(CheckArgs),
     /// List the scenarios that a rehearsal can have.
@@ -293,6 +303,14 @@ pub(crate) struct RehearseArgs {
     /// Where the front door listens, such as 127.0.0.1:5433 [default: a free port of 127.0.0.1]
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
+
+    /// Show nothing but the end
+    #[arg(long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Show a line for every event, also on a terminal
+    #[arg(long)]
+    pub(crate) verbose: bool,
 
     #[command(flatten)]
     pub(crate) machine: MachineOptions,

@@ -11,6 +11,7 @@ pub mod exit;
 mod knowledge;
 mod machine;
 mod output;
+mod past;
 mod planning;
 mod rolling;
 mod run;
@@ -47,6 +48,8 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Probe(args) => commands::probe::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Releases(args) => commands::releases::run(&args),
+        Command::Report(args) => commands::report::run(&args),
+        Command::Runs(args) => commands::runs::run(&args),
         Command::Route(args) => commands::route::run(&args),
         Command::Check(args) => commands::check::run(&args),
         Command::Scenarios(args) => commands::scenarios::run(&args),

@@ -23,6 +23,8 @@ pub(crate) enum View {
     Nothing,
     /// A line per notable event, on standard output.
     Lines,
+    /// A line for every event there is, on standard output.
+    EveryLine,
     /// A live picture, on standard error.
     Picture,
 }
@@ -96,12 +98,13 @@ impl Watch {
         let (above, notes) = mpsc::channel();
         let findings = match view {
             View::Nothing => Findings::Nowhere,
-            View::Lines => Findings::Lines,
+            View::Lines | View::EveryLine => Findings::Lines,
             View::Picture => Findings::Picture(above),
         };
         let thread = std::thread::spawn(move || match view {
             View::Nothing => {}
-            View::Lines => lines(&receiver),
+            View::Lines => lines(&receiver, plain::line),
+            View::EveryLine => lines(&receiver, |event| Some(plain::any_line(event))),
             View::Picture => picture(&receiver, &notes),
         });
         Watch {
@@ -129,10 +132,10 @@ impl Watch {
     }
 }
 
-fn lines(events: &Receiver<Event>) {
+fn lines(events: &Receiver<Event>, line_of: impl Fn(&Event) -> Option<String>) {
     let mut stdout = std::io::stdout();
     for event in events {
-        if let Some(line) = plain::line(&event) {
+        if let Some(line) = line_of(&event) {
             // Whoever stopped reading does not stop the run.
             let _ = writeln!(stdout, "{line}");
         }

@@ -286,6 +286,24 @@ pub enum EventKind {
         /// How many processors it may use.
         cores: usize,
     },
+    /// What the run goes on on.
+    Machine {
+        /// The operating system and its kernel.
+        system: String,
+        /// The processor's name.
+        processor: String,
+        /// Its memory, in kibibytes.
+        memory_kb: u64,
+    },
+    /// What an instance needs at this moment, with the processes it started.
+    Sampled {
+        /// Processor time since it was started, in milliseconds.
+        cpu_ms: u64,
+        /// Memory that it holds, in kibibytes.
+        memory_kb: u64,
+        /// Sockets that it has open, those that listen among them.
+        sockets: u64,
+    },
     /// The front door listens.
     FrontDoorListening {
         /// Where clients connect.
@@ -575,6 +593,21 @@ pub enum EventKind {
     /// An event of a newer writer.
     #[serde(other)]
     Unknown,
+}
+
+impl Header {
+    /// Reads the first line.
+    ///
+    /// # Errors
+    ///
+    /// When it is no header, or one of another kind or major version, as a sentence.
+    pub fn parse(line: &str) -> Result<Self, String> {
+        let header: Header = serde_json::from_str(line).map_err(|e| e.to_string())?;
+        Kind::Events
+            .accept(&header.format)
+            .map_err(|e| e.to_string())?;
+        Ok(header)
+    }
 }
 
 impl Event {

@@ -24,6 +24,12 @@ pub enum Kind {
     Releases,
     /// What `changeover route` prints.
     Route,
+    /// The data in `report.html`.
+    Report,
+    /// What `changeover runs` prints.
+    Runs,
+    /// What `changeover runs diff` prints.
+    Diff,
     /// `probe.json`.
     Probe,
 }
@@ -40,6 +46,9 @@ impl Kind {
             Kind::Check => "check",
             Kind::Releases => "releases",
             Kind::Route => "route",
+            Kind::Report => "report",
+            Kind::Runs => "runs",
+            Kind::Diff => "diff",
             Kind::Probe => "probe",
         }
     }

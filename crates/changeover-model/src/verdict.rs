@@ -2,6 +2,7 @@
 
 use crate::check::{Check, Severity};
 use crate::event::Phase;
+use crate::format::{FormatError, Kind};
 use crate::history::{Class, Connection};
 use crate::probe::ProbeReport;
 use crate::version::PathVersion;
@@ -119,6 +120,22 @@ pub struct GapReport {
     /// A lane of the user's own, such as `sql-1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lane: Option<String>,
+    /// When they were: the gaps, longest first, at most [`LISTED_SPANS`]; where nothing counts as a gap, the longest
+    /// span alone. Absent in verdicts written before this was kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<GapSpan>,
+}
+
+/// So many gaps of a lane in a step are listed with their times.
+pub const LISTED_SPANS: usize = 20;
+
+/// A span without a success, in milliseconds since the run's zero.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GapSpan {
+    /// The intended send of the last success before it.
+    pub from_ms: f64,
+    /// The first success after it.
+    pub to_ms: f64,
 }
 
 /// The freshness lag of reads in a step, in milliseconds.
@@ -202,7 +219,45 @@ pub struct OperationCounts {
     pub acknowledged_writes: Option<u64>,
 }
 
+/// A text that is no verdict.
+#[derive(Debug)]
+pub enum VerdictError {
+    /// Not the JSON object it must be.
+    Json(serde_json::Error),
+    /// The format mark.
+    Format(FormatError),
+}
+
+impl fmt::Display for VerdictError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            VerdictError::Json(error) => write!(f, "{error}"),
+            VerdictError::Format(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for VerdictError {}
+
 impl Verdict {
+    /// Reads a verdict. Keys of a newer writer are ignored.
+    ///
+    /// # Errors
+    ///
+    /// When it is none, or one of another major version.
+    pub fn parse(text: &str) -> Result<Self, VerdictError> {
+        // The mark first: a newer verdict should be told apart by its age.
+        #[derive(Deserialize)]
+        struct Mark {
+            format: String,
+        }
+        let mark: Mark = serde_json::from_str(text).map_err(VerdictError::Json)?;
+        Kind::Verdict
+            .accept(&mark.format)
+            .map_err(VerdictError::Format)?;
+        serde_json::from_str(text).map_err(VerdictError::Json)
+    }
+
     /// The verdict as the file holds it: pretty-printed JSON and a newline.
     pub fn to_json(&self) -> String {
         let mut text =

@@ -20,6 +20,7 @@ mod premises;
 pub mod probe;
 pub mod record;
 pub mod rehearsal;
+mod sampler;
 pub mod schedule;
 pub mod supervisor;
 mod surroundings;

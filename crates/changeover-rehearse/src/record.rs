@@ -5,8 +5,10 @@ use changeover_model::event::{Event, EventKind};
 use changeover_model::history::{Op, Operation};
 use changeover_model::observation::Observation;
 use changeover_model::workload::WorkloadKind;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
 
 /// Takes events and operations, in the order of their stamps. Called from many tasks, one at a time; must be quick.
 pub trait Sink: Send {
@@ -34,6 +36,8 @@ pub struct Recorder {
     shared: Arc<Mutex<Shared>>,
     processes: Arc<AtomicU64>,
     clients: Arc<AtomicU64>,
+    /// Told when a phase begins or a step ends.
+    phases: Arc<Notify>,
 }
 
 struct Shared {
@@ -41,6 +45,16 @@ struct Shared {
     mixed: bool,
     sink: Box<dyn Sink>,
     seq: u64,
+    /// The instances' processes that run.
+    running: BTreeMap<(String, u64), u32>,
+}
+
+/// An instance's process that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RunningProcess {
+    pub(crate) slot: String,
+    pub(crate) generation: u64,
+    pub(crate) pid: u32,
 }
 
 impl Recorder {
@@ -52,7 +66,9 @@ impl Recorder {
                 mixed: false,
                 sink,
                 seq: 0,
+                running: BTreeMap::new(),
             })),
+            phases: Arc::new(Notify::new()),
             processes: Arc::new(AtomicU64::new(0)),
             clients: Arc::new(AtomicU64::new(0)),
         }
@@ -81,6 +97,13 @@ impl Recorder {
     /// Records an event now. Returns its stamp.
     pub fn event(&self, about: &About, kind: EventKind) -> u64 {
         let mut shared = self.lock();
+        shared.note(about, &kind);
+        if matches!(
+            kind,
+            EventKind::PhaseStarted { .. } | EventKind::StepEnded { .. }
+        ) {
+            self.phases.notify_one();
+        }
         // Stamped under the lock: sequence and time agree.
         let at = self.clock.now();
         shared.seq += 1;
@@ -114,8 +137,44 @@ impl Recorder {
         }
     }
 
+    /// The instances' processes that run now.
+    pub(crate) fn running(&self) -> Vec<RunningProcess> {
+        let shared = self.lock();
+        let running = shared.running.iter();
+        running
+            .map(|((slot, generation), pid)| RunningProcess {
+                slot: slot.clone(),
+                generation: *generation,
+                pid: *pid,
+            })
+            .collect()
+    }
+
+    /// Returns when a phase begins or a step ends; at once, if one did since the last call.
+    pub(crate) async fn next_phase(&self) {
+        self.phases.notified().await;
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {
         // A sink that panicked once is still the only place the evidence can go.
         self.shared.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl Shared {
+    /// Keeps track of which processes run.
+    fn note(&mut self, about: &About, kind: &EventKind) {
+        let (Some(slot), Some(generation)) = (&about.slot, about.generation) else {
+            return;
+        };
+        match kind {
+            EventKind::SpawnDone { pid } | EventKind::RestartDone { pid } => {
+                self.running.insert((slot.clone(), generation), *pid);
+            }
+            EventKind::ProcessEnded { .. } => {
+                self.running.remove(&(slot.clone(), generation));
+            }
+            _ => {}
+        }
     }
 }

@@ -8,6 +8,7 @@ use crate::load::Load;
 use crate::metadata_store::{MetadataStore, OpenStore, StorePlace};
 use crate::premises::{Premises, close, work};
 use crate::record::{About, Recorder};
+use crate::sampler::Sampler;
 use crate::supervisor::{ExitRules, Now};
 use crate::surroundings::ClientSide;
 use crate::tally::{Keys, Live};
@@ -110,6 +111,7 @@ pub async fn rehearse(setup: Setup) -> Ending {
         .clone()
         .map(|scenario| Scenario::new(scenario, plan.path.clone(), user_checks, recorder.clone()));
     clients.announce(run);
+    let _sampler = Sampler::start(recorder.clone());
     let mut rehearsal = Rehearsal {
         premises: Premises::of(Arc::clone(&runtime), &run_dir),
         driver: Driver {

@@ -196,6 +196,8 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
         EventKind::RunEnded => "the run is over".to_owned(),
         // Intents announce what the done event tells, and the rest happens in every step.
         EventKind::PhaseStarted { .. }
+        | EventKind::Machine { .. }
+        | EventKind::Sampled { .. }
         | EventKind::QuietWindowStarted
         | EventKind::UserCheckIntent { .. }
         | EventKind::QuietWindowEnded

@@ -47,7 +47,7 @@ pub fn render(verdict: &Verdict, look: Look) -> String {
 }
 
 /// The reasons that no finding tells as well.
-fn other_reasons(verdict: &Verdict) -> Vec<&str> {
+pub(crate) fn other_reasons(verdict: &Verdict) -> Vec<&str> {
     let told = |reason: &str| {
         verdict
             .findings
@@ -59,7 +59,7 @@ fn other_reasons(verdict: &Verdict) -> Vec<&str> {
 }
 
 /// The budgets in the order of the table's columns; what is not in it comes last.
-fn budgets(verdict: &Verdict) -> Vec<&BudgetReport> {
+pub(crate) fn budgets(verdict: &Verdict) -> Vec<&BudgetReport> {
     let mut budgets: Vec<&BudgetReport> = verdict.budgets.iter().collect();
     budgets.sort_by_key(|budget| {
         let place = BUDGETS.iter().position(|name| *name == budget.name);
@@ -101,7 +101,7 @@ pub(crate) fn render_finding(finding: &Finding, look: Look) -> String {
 }
 
 /// Log lines one by one, as a crash is read from them; everything else in one line.
-fn evidence(evidence: &Value) -> Vec<String> {
+pub(crate) fn evidence(evidence: &Value) -> Vec<String> {
     let mut rest = evidence.clone();
     let mut lines = Vec::new();
     if let Some(object) = rest.as_object_mut()
@@ -130,21 +130,30 @@ fn evidence(evidence: &Value) -> Vec<String> {
 }
 
 fn render_budget(budget: &BudgetReport, look: Look) -> String {
-    let word = match budget.outcome {
+    format!(
+        "- {}: {} of {}: {}\n",
+        harmless(&budget.name),
+        measured(budget),
+        time(budget.limit_ms),
+        look.paint(kept(budget), colour(budget.outcome))
+    )
+}
+
+/// What became of a budget, in words.
+pub(crate) fn kept(budget: &BudgetReport) -> &'static str {
+    match budget.outcome {
         VerdictOutcome::Pass => "kept",
         VerdictOutcome::Fail => "exceeded",
         VerdictOutcome::Inconclusive => "cannot be told",
-    };
-    let measured = match budget.measured_ms {
+    }
+}
+
+/// What was measured against a budget.
+pub(crate) fn measured(budget: &BudgetReport) -> String {
+    match budget.measured_ms {
         Some(ms) => time(ms),
         None => "nothing measured".to_owned(),
-    };
-    format!(
-        "- {}: {measured} of {}: {}\n",
-        harmless(&budget.name),
-        time(budget.limit_ms),
-        look.paint(word, colour(budget.outcome))
-    )
+    }
 }
 
 pub(crate) fn operations(counts: &OperationCounts) -> String {

@@ -4,13 +4,18 @@ use crate::describe::is_bad_news;
 use crate::numbers::{count, time};
 use crate::plain;
 use changeover_model::event::{Event, EventKind, Phase};
+use changeover_model::text::{harmless, harmless_cut};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeMap;
 
 /// Pictures a second at most.
 const HZ: u8 = 4;
 
 /// Nanoseconds between two pictures.
 const PERIOD: u64 = 1_000_000_000 / HZ as u64;
+
+/// What an instance said is cut to so many characters.
+const SAID: usize = 60;
 
 /// What the load has seen so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -104,6 +109,8 @@ struct Picture {
     phase: Option<(Phase, u64)>,
     /// What goes on besides the steps.
     aside: Option<&'static str>,
+    /// The slots that have been used, with the last instance in each.
+    lanes: BTreeMap<String, Lane>,
     load: Option<LoadSnapshot>,
     /// When operations were last counted for the rate, and how many there were.
     counted: Option<(u64, u64)>,
@@ -118,6 +125,14 @@ struct Leader {
     version: String,
 }
 
+/// The last instance in a slot.
+#[derive(Debug)]
+struct Lane {
+    generation: u64,
+    version: String,
+    said: String,
+}
+
 #[derive(Debug)]
 struct Step {
     number: u32,
@@ -127,6 +142,7 @@ struct Step {
 
 impl Picture {
     fn event(&mut self, event: &Event) {
+        self.lane(event);
         match &event.kind {
             EventKind::StepStarted { from, to } => {
                 let title = match from {
@@ -156,7 +172,7 @@ impl Picture {
                     (&event.slot, event.generation, &self.step)
                 {
                     self.leader = Some(Leader {
-                        slot: changeover_model::text::harmless(slot),
+                        slot: harmless(slot),
                         generation,
                         version: step.to.clone(),
                     });
@@ -164,6 +180,32 @@ impl Picture {
             }
             _ => {}
         }
+    }
+
+    /// What the event says of an instance.
+    fn lane(&mut self, event: &Event) {
+        let (Some(slot), Some(generation)) = (&event.slot, event.generation) else {
+            return;
+        };
+        let said = match &event.kind {
+            EventKind::SpawnDone { .. } | EventKind::RestartDone { .. } => "starting".to_owned(),
+            EventKind::Attached { .. } => "attached".to_owned(),
+            EventKind::StatusSeen { seen, .. } => harmless_cut(&seen.to_string(), SAID),
+            EventKind::Serving => "serves".to_owned(),
+            EventKind::ProcessEnded { end, .. } => format!("ended: {end}"),
+            _ => return,
+        };
+        let version = self.step.as_ref().map(|step| step.to.clone());
+        let lane = self.lanes.entry(slot.clone()).or_insert_with(|| Lane {
+            generation,
+            version: String::new(),
+            said: String::new(),
+        });
+        if lane.generation != generation || lane.version.is_empty() {
+            lane.generation = generation;
+            lane.version = version.unwrap_or_default();
+        }
+        lane.said = said;
     }
 
     fn load(&mut self, at: u64, snapshot: &LoadSnapshot) {
@@ -181,7 +223,7 @@ impl Picture {
         self.load = Some(*snapshot);
     }
 
-    fn lines(&self, at: u64) -> [String; 2] {
+    fn lines(&self, at: u64) -> Vec<String> {
         let leader = match &self.leader {
             Some(leader) => format!(
                 "{} leads ({}, generation {})",
@@ -219,10 +261,22 @@ impl Picture {
                 )
             }
         };
-        [
-            format!("{:>6.1} s  {leader} · {doing}", at as f64 / 1e9),
-            format!("          {load}"),
-        ]
+        let mut lines = vec![format!("{:>6.1} s  {leader} · {doing}", at as f64 / 1e9)];
+        lines.extend(self.lanes.iter().map(|(slot, lane)| {
+            let leads = self.leader.as_ref().is_some_and(|leader| {
+                leader.slot == harmless(slot) && leader.generation == lane.generation
+            });
+            format!(
+                "        {} {}  {:<9} generation {:<3} {}",
+                if leads { "▶" } else { " " },
+                harmless(slot),
+                lane.version,
+                lane.generation,
+                lane.said
+            )
+        }));
+        lines.push(format!("          {load}"));
+        lines
     }
 }
 
@@ -234,7 +288,8 @@ fn tenths(ns: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use changeover_model::event::{EndMeaning, ProcessEnd};
+    use changeover_model::event::{EndMeaning, ProcessEnd, StatusSeen};
+    use changeover_model::status::DeploymentStatus;
 
     fn event(at_ms: u64, step: u32, slot: &str, generation: u64, kind: EventKind) -> Event {
         Event {
@@ -311,6 +366,56 @@ mod tests {
         assert_eq!(
             doing(&picture),
             format!("{leader} · reading everything back")
+        );
+    }
+
+    #[test]
+    fn each_slot_has_a_lane_with_what_its_instance_said_last() {
+        let mut picture = Picture::default();
+        picture.event(&event(0, 0, "mz_1", 0, started(None, "v0.1.0")));
+        picture.event(&event(1, 0, "mz_1", 0, EventKind::SpawnDone { pid: 7 }));
+        let seen = |status| EventKind::StatusSeen {
+            seen: StatusSeen::Status(status),
+            polls: 1,
+        };
+        picture.event(&event(2, 0, "mz_1", 0, seen(DeploymentStatus::IsLeader)));
+        picture.event(&event(3, 0, "mz_1", 0, EventKind::SwitchDone));
+        picture.event(&event(4, 1, "mz_2", 1, started(Some("v0.1.0"), "v0.2.0")));
+        picture.event(&event(5, 1, "mz_2", 1, EventKind::SpawnDone { pid: 8 }));
+        picture.event(&event(
+            6,
+            1,
+            "mz_2",
+            1,
+            seen(DeploymentStatus::ReadyToPromote),
+        ));
+        assert_eq!(
+            picture.lines(0)[1..3],
+            [
+                "        ▶ mz_1  v0.1.0    generation 0   IsLeader",
+                "          mz_2  v0.2.0    generation 1   ReadyToPromote",
+            ]
+        );
+        let end = EventKind::ProcessEnded {
+            end: ProcessEnd::Code(0),
+            meaning: EndMeaning::Fenced,
+            by_us: false,
+        };
+        picture.event(&event(7, 1, "mz_1", 0, end));
+        picture.event(&event(8, 1, "mz_2", 1, EventKind::SwitchDone));
+        assert_eq!(
+            picture.lines(0)[1..3],
+            [
+                "          mz_1  v0.1.0    generation 0   ended: exit 0",
+                "        ▶ mz_2  v0.2.0    generation 1   ReadyToPromote",
+            ]
+        );
+        // A new generation in the slot takes its lane.
+        picture.event(&event(9, 2, "mz_1", 2, started(Some("v0.2.0"), "current")));
+        picture.event(&event(9, 2, "mz_1", 2, EventKind::SpawnDone { pid: 9 }));
+        assert_eq!(
+            picture.lines(0)[1],
+            "          mz_1  current   generation 2   starting"
         );
     }
 

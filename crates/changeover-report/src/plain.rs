@@ -28,3 +28,12 @@ pub fn line(event: &Event) -> Option<String> {
 pub fn finding(finding: &Finding) -> String {
     format!("finding: {}: {}", finding.check, harmless(&finding.message))
 }
+
+/// The event as a line in any case: one that is not worth a line otherwise is shown as its file has it.
+pub fn any_line(event: &Event) -> String {
+    line(event).unwrap_or_else(|| {
+        let seconds = event.at / 1_000_000_000;
+        let millis = event.at / 1_000_000 % 1000;
+        format!("{seconds:>5}.{millis:03} s  {}", harmless(&event.to_line()))
+    })
+}

@@ -10,17 +10,25 @@ use changeover_model::version::PathVersion;
 /// The outcome, the longest gaps, the writes and the command to run it again.
 pub fn sentence(verdict: &Verdict) -> String {
     format!(
-        "{}: {}. {}; {}. Reproduce: {}",
-        what(verdict),
-        outcome(verdict),
-        gaps(verdict),
-        writes(verdict),
+        "{} Reproduce: {}",
+        claim(verdict),
         harmless(&verdict.reproduce)
     )
 }
 
+/// The sentence without the command.
+pub(crate) fn claim(verdict: &Verdict) -> String {
+    format!(
+        "{}: {}. {}; {}.",
+        what(verdict),
+        outcome(verdict),
+        gaps(verdict),
+        writes(verdict),
+    )
+}
+
 /// What was upgraded, or probed.
-fn what(verdict: &Verdict) -> String {
+pub(crate) fn what(verdict: &Verdict) -> String {
     match &verdict.probe {
         Some(probe) => harmless(&probe.endpoint),
         None => path(verdict),
@@ -28,7 +36,7 @@ fn what(verdict: &Verdict) -> String {
 }
 
 /// Where in the run: probes have no steps.
-fn at_step(verdict: &Verdict, step: u32) -> String {
+pub(crate) fn at_step(verdict: &Verdict, step: u32) -> String {
     match verdict.probe {
         Some(_) => String::new(),
         None => format!(" at step {step}"),
@@ -42,7 +50,7 @@ pub(crate) fn path(verdict: &Verdict) -> String {
 }
 
 /// `passed`, or what it is and the checks that made it so.
-fn outcome(verdict: &Verdict) -> String {
+pub(crate) fn outcome(verdict: &Verdict) -> String {
     match verdict.outcome {
         VerdictOutcome::Pass => "passed".to_owned(),
         VerdictOutcome::Inconclusive => "inconclusive".to_owned(),
@@ -108,12 +116,12 @@ fn lanes(verdict: &Verdict, class: Class) -> impl Iterator<Item = (u32, &GapRepo
 }
 
 /// The first lane of a class without any success.
-fn unmeasured(verdict: &Verdict, class: Class) -> Option<(u32, &GapReport)> {
+pub(crate) fn unmeasured(verdict: &Verdict, class: Class) -> Option<(u32, &GapReport)> {
     lanes(verdict, class).find(|(_, gap)| gap.longest_ms.is_none())
 }
 
 /// The step with the longest span without a success of a class, that span in milliseconds, and its lane.
-fn longest(verdict: &Verdict, class: Class) -> Option<(u32, f64, &GapReport)> {
+pub(crate) fn longest(verdict: &Verdict, class: Class) -> Option<(u32, f64, &GapReport)> {
     lanes(verdict, class)
         .filter_map(|(step, gap)| Some((step, gap.longest_ms?, gap)))
         .max_by(|a, b| a.1.total_cmp(&b.1))

@@ -88,7 +88,7 @@ fn row(step: &StepReport) -> Vec<String> {
     row
 }
 
-fn gap(step: &StepReport, class: Class) -> String {
+pub(crate) fn gap(step: &StepReport, class: Class) -> String {
     let lanes = || step.gaps.iter().filter(|gap| gap.class == class);
     // A lane that never succeeded has no longest gap, and is worse than any that has.
     let unmeasured = lanes().find(|gap| gap.longest_ms.is_none());

@@ -325,7 +325,7 @@ impl Judged {
 }
 
 fn gap_report(measured: &Measured) -> GapReport {
-    verdict::gap_report(measured)
+    verdict::gap_report(measured, &[])
 }
 
 fn latency(lanes: &[Judged]) -> Vec<LatencyReport> {

@@ -1,6 +1,7 @@
 //! The judge from outside: whole runs, and properties.
 
 mod arbitrary;
+mod examined;
 mod fuzz;
 mod gaps;
 mod models;

@@ -4,6 +4,7 @@ use crate::args::CleanupArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
+use crate::run::RUNS;
 use crate::store::Schema;
 use changeover_model::text::harmless;
 use changeover_runtime::docker;
@@ -11,9 +12,6 @@ use changeover_runtime::process::{self, Outcome};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-
-/// Where runs lie unless `--out` says otherwise.
-const RUNS: &str = ".changeover/runs";
 
 /// Runs the command: exit 1 when something is still there, with the reason and what to do about it.
 ///

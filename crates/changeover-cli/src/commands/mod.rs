@@ -9,7 +9,9 @@ pub(crate) mod plan;
 pub(crate) mod probe;
 pub(crate) mod rehearse;
 pub(crate) mod releases;
+pub(crate) mod report;
 pub(crate) mod route;
+pub(crate) mod runs;
 pub(crate) mod scenarios;
 
 /// A text as one word of a POSIX shell.

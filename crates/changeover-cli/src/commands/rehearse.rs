@@ -1,13 +1,13 @@
 //! `changeover rehearse`: the main job.
 
 use crate::args::{Format, RehearseArgs};
-use crate::commands::shell_word;
+use crate::commands::{report, shell_word};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::machine::{self, Machine};
 use crate::planning::{self, Planned};
 use crate::rolling::Rolling;
-use crate::run::{FileSink, RunDir, judge};
+use crate::run::{FileSink, RunDir, StoredRun, Tail};
 use crate::store::{DOCKER, Store};
 use crate::watch::{View, Watch};
 use crate::{output, signals, target_file};
@@ -114,6 +114,8 @@ async fn rehearse_here(
     let clock_zero = jiff::Timestamp::now().to_string();
     let view = match args.format.format {
         Format::Json => View::Nothing,
+        Format::Human if args.quiet => View::Nothing,
+        Format::Human if args.verbose => View::EveryLine,
         Format::Human => View::of_stdout(),
     };
     let watch = Watch::start(view, clock, Arc::clone(&live));
@@ -155,11 +157,13 @@ async fn rehearse_here(
         return Err(CliError::bad_input(problem));
     }
 
-    let verdict = judge(&dir, &plan, reproduce)?;
+    let stored = StoredRun::at(dir.path());
+    let verdict = stored.judge(&plan, dir.name(), reproduce, Tail::Whole)?;
     let verdict_file = dir.file("verdict.json");
     fs::write(&verdict_file, verdict.to_json()).map_err(|e| {
         CliError::bad_input(format!("cannot write {}: {e}", verdict_file.display()))
     })?;
+    report::beside(&stored, &verdict)?;
     print(&verdict, args.format.format, dir.path())?;
     Ok(match ending {
         Ending::Interrupted => Exit::Interrupted,
@@ -185,7 +189,7 @@ fn print(verdict: &Verdict, format: Format, run_dir: &Path) -> Result<(), CliErr
     match format {
         Format::Json => output::print(&verdict.to_json()),
         Format::Human => output::print(&format!(
-            "{}Run directory: {}\n",
+            "{}Run directory: {1}\nReport: {1}/report.html\n",
             human::render(verdict, Look::of_stdout()),
             run_dir.display()
         )),

@@ -27,7 +27,7 @@ impl RunDir {
         );
         let path = match out {
             Some(out) => out.to_owned(),
-            None => Path::new(".changeover/runs").join(&name),
+            None => Path::new(super::RUNS).join(&name),
         };
         let unwritable = |error: std::io::Error| {
             CliError::bad_input(format!(

@@ -1,7 +1,12 @@
-//! A run's directory: made before anything starts, filled while it goes on, read back to be judged.
+//! A run's directory: made before anything starts, filled while it goes on, read back to be judged and reported.
 
 mod dir;
 mod files;
+mod read;
 
 pub(crate) use dir::RunDir;
-pub(crate) use files::{FileSink, judge, judge_probe};
+pub(crate) use files::FileSink;
+pub(crate) use read::{StoredRun, Tail};
+
+/// Where runs are kept unless `--out` says otherwise.
+pub(crate) const RUNS: &str = ".changeover/runs";

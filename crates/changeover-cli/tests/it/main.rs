@@ -2,6 +2,7 @@
 
 mod bugs;
 mod compose;
+mod guide;
 mod harness;
 mod ladder;
 mod postgres;
@@ -12,6 +13,8 @@ mod probe;
 mod postgres_server;
 mod psycopg;
 mod rehearse;
+mod reports;
+mod runs;
 mod targets;
 mod transcripts;
 mod upgrader;

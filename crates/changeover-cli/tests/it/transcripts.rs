@@ -35,6 +35,7 @@ stories! {
     check
     cleanup
     target_files
+    report
     workloads
 }
 

@@ -187,3 +187,16 @@ fn no_line_holds_a_control_character() {
         );
     }
 }
+
+#[test]
+fn on_request_every_event_is_a_line() {
+    let events = story();
+    let lines: Vec<String> = events.iter().map(plain::any_line).collect();
+    for (event, line) in events.iter().zip(&lines) {
+        match plain::line(event) {
+            Some(notable) => assert_eq!(*line, notable),
+            None => assert!(line.contains("\"event\":"), "{line}"),
+        }
+        assert!(!line.contains('\u{1b}'));
+    }
+}

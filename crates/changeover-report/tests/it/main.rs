@@ -1,7 +1,13 @@
 //! Reports of synthetic runs, word for word. `CHANGEOVER_UPDATE=1` writes the golden files anew.
 
+mod browser;
+mod compared;
 mod events;
+mod forms;
+mod hostile;
 mod probe;
+mod size;
+mod stored;
 mod verdicts;
 
 use std::path::Path;

@@ -40,6 +40,7 @@ fn gap(lane: Option<&str>, class: Class, connection: Connection) -> GapReport {
         count: 1,
         resolution_ms: 251.0,
         lane: lane.map(str::to_owned),
+        spans: Vec::new(),
     }
 }
 

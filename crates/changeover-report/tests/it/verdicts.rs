@@ -25,6 +25,7 @@ fn gap(class: Class, connection: Connection, longest_ms: Option<f64>) -> GapRepo
         total_ms: longest_ms.unwrap_or_default(),
         count: 1,
         resolution_ms: 11.2,
+        spans: Vec::new(),
         lane: None,
     }
 }
@@ -57,7 +58,7 @@ fn step(number: u32, from: &str, to: &str, write_ms: f64) -> StepReport {
     }
 }
 
-fn passed() -> Verdict {
+pub(crate) fn passed() -> Verdict {
     Verdict {
         format: Kind::Verdict.mark(),
         outcome: VerdictOutcome::Pass,

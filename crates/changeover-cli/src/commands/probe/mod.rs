@@ -9,9 +9,10 @@ mod reproduce;
 pub(crate) use args::ProbeArgs;
 
 use crate::args::Format;
+use crate::commands::report;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::run::{FileSink, RunDir, judge_probe};
+use crate::run::{FileSink, RunDir, StoredRun, Tail};
 use crate::watch::{View, Watch};
 use crate::{output, signals};
 use changeover_model::history::Header;
@@ -119,11 +120,13 @@ async fn probe_here(args: &ProbeArgs, planned: Planned, wait: Duration) -> Resul
         return Err(CliError::bad_input(problem));
     }
     ending.map_err(CliError::cannot_run_here)?;
-    let verdict = judge_probe(&dir, &planned.probe)?;
+    let stored = StoredRun::at(dir.path());
+    let verdict = stored.judge_probe(&planned.probe, dir.name(), Tail::Whole)?;
     let verdict_file = dir.file("verdict.json");
     fs::write(&verdict_file, verdict.to_json()).map_err(|e| {
         CliError::bad_input(format!("cannot write {}: {e}", verdict_file.display()))
     })?;
+    report::beside(&stored, &verdict)?;
     print(&verdict, args.format.format, dir.path())?;
     Ok(match abort.is_cancelled() {
         true => Exit::Interrupted,

@@ -1,0 +1,143 @@
+//! A run for a pull request: GitHub's Markdown.
+
+use crate::human::{budgets, kept, measured, other_reasons};
+use crate::numbers::{cell, time};
+use crate::summary;
+use changeover_model::check::Severity;
+use changeover_model::event::Phase;
+use changeover_model::history::Class;
+use changeover_model::text::harmless;
+use changeover_model::verdict::{StepReport, Verdict, VerdictOutcome};
+
+/// So many findings are shown; the rest is counted.
+const FINDINGS: usize = 20;
+
+/// The run as Markdown: a heading, the sentence, findings, steps, budgets and the command.
+pub fn render(verdict: &Verdict) -> String {
+    let mark = match verdict.outcome {
+        VerdictOutcome::Pass => "✅",
+        VerdictOutcome::Fail => "❌",
+        VerdictOutcome::Inconclusive => "❔",
+    };
+    let mut out = format!("### {mark} {}\n\n", text(&summary::claim(verdict)));
+    for reason in other_reasons(verdict) {
+        out.push_str(&format!("- {}\n", text(reason)));
+    }
+    for finding in verdict.findings.iter().take(FINDINGS) {
+        let severity = match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let place = match finding.step {
+            Some(step) => format!(" at step {step}"),
+            None => String::new(),
+        };
+        out.push_str(&format!(
+            "- **{severity}: {}**{place}: {}\n",
+            finding.check,
+            text(&finding.message)
+        ));
+    }
+    if verdict.findings.len() > FINDINGS {
+        out.push_str(&format!(
+            "- and {} more findings\n",
+            verdict.findings.len() - FINDINGS
+        ));
+    }
+    if !out.ends_with("\n\n") {
+        out.push('\n');
+    }
+    if !verdict.steps.is_empty() {
+        out.push_str(&steps(&verdict.steps));
+    }
+    let budgets = budgets(verdict);
+    if !budgets.is_empty() {
+        out.push_str("| budget | measured | limit | outcome |\n|---|---:|---:|---|\n");
+        for budget in budgets {
+            out.push_str(&format!(
+                "| {} | {} | {} | {} |\n",
+                text(&budget.name),
+                measured(budget),
+                time(budget.limit_ms),
+                kept(budget)
+            ));
+        }
+        out.push('\n');
+    }
+    out.push_str(&format!("Reproduce: {}\n", code(&verdict.reproduce)));
+    out
+}
+
+fn steps(steps: &[StepReport]) -> String {
+    let mut headings = vec!["step", "from → to"];
+    headings.extend(Phase::ALL.map(Phase::name));
+    headings.extend(["write gap", "read gap", "connect gap"]);
+    let mut out = format!(
+        "<details><summary>Steps (ms)</summary>\n\n| {} |\n|---:|---|{}\n",
+        headings.join(" | "),
+        "---:|".repeat(headings.len() - 2)
+    );
+    for step in steps {
+        let mut cells = vec![
+            step.number.to_string(),
+            text(&format!("{} → {}", step.from, step.to)),
+        ];
+        cells.extend(Phase::ALL.map(|phase| {
+            let report = step.phases.iter().find(|report| report.name == phase);
+            cell(report.and_then(|report| report.ms))
+        }));
+        cells.extend(
+            [Class::Write, Class::Read, Class::Connect].map(|class| crate::table::gap(step, class)),
+        );
+        out.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    out.push_str("\n</details>\n\n");
+    out
+}
+
+/// Text in which nothing is markup: not Markdown's, not HTML's, no mention and no reference.
+fn text(text: &str) -> String {
+    let mut out = String::new();
+    for c in harmless(text).chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            // A mention calls somebody, and a number links to something else.
+            '@' => out.push_str("&#64;"),
+            '#' => out.push_str("&#35;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '!' | '$' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c => out.push(c),
+        }
+    }
+    // A link needs no markup to become one.
+    out.replace("://", "&#58;//").replace("www.", "www&#46;")
+}
+
+/// Text as code, with as many backticks as it needs.
+fn code(text: &str) -> String {
+    let text = harmless(text);
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    match longest {
+        0 => format!("{fence}{text}{fence}"),
+        _ => format!("{fence} {text} {fence}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_text_is_markup() {
+        assert_eq!(
+            text("**@all** <b>[x](https://a)|#1`"),
+            "\\*\\*&#64;all\\*\\* &lt;b&gt;\\[x\\](https&#58;//a)\\|&#35;1\\`"
+        );
+        assert_eq!(code("a `b` ``c``"), "``` a `b` ``c`` ```");
+    }
+}

@@ -1,0 +1,142 @@
+//! Runs of the first version of the formats, as an early build stored them.
+
+use changeover_model::event::{Event, Header};
+use changeover_model::history::{self, Operation};
+use changeover_model::{Plan, Verdict};
+use changeover_report::{Record, page};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub(crate) fn directory(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/fixtures")
+        .join(name)
+}
+
+pub(crate) fn verdict(name: &str) -> Verdict {
+    Verdict::parse(&fs::read_to_string(directory(name).join("verdict.json")).unwrap()).unwrap()
+}
+
+/// The record of a stored run.
+pub(crate) fn record(name: &str) -> Record {
+    let read = |file: &str| fs::read_to_string(directory(name).join(file)).unwrap();
+    let plan = Plan::parse(&read("plan.json")).unwrap();
+    let mut record = Record::new(
+        verdict(name),
+        Some(plan),
+        "1. a tree\n  of steps\n".to_owned(),
+    );
+    let events = read("events.jsonl");
+    let mut lines = events.lines();
+    record.header(&Header::parse(lines.next().unwrap()).unwrap());
+    for line in lines {
+        record.event(&Event::parse(line).unwrap());
+    }
+    let operations = read("history.jsonl");
+    let mut lines = operations.lines();
+    history::Header::parse(lines.next().unwrap()).unwrap();
+    for line in lines {
+        record.operation(&Operation::parse(line).unwrap());
+    }
+    for (slot, generation) in [("mz_1", 0), ("mz_2", 1)] {
+        for line in read(&format!("logs/{slot}.{generation}.log")).lines() {
+            record.log_line(slot, generation, line);
+        }
+    }
+    record
+}
+
+/// The data in a page.
+pub(crate) fn data(html: &str) -> Value {
+    let (_, rest) = html
+        .split_once("<script type=\"application/json\" id=\"data\">")
+        .unwrap();
+    serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
+}
+
+#[test]
+fn a_page_has_the_run_in_words_and_as_data() {
+    let html = page::render(&record("v1-pass"));
+    for words in [
+        "✓ passed",
+        "v0.1.0 → v0.2.0: passed. Longest write gap",
+        "<h2 id=\"timeline-heading\">Timeline</h2>",
+        "write/held",
+        "changeover rehearse --plan /runs/pass/plan.json",
+        "of steps",
+    ] {
+        assert!(html.contains(words), "{words}");
+    }
+    let data = data(&html);
+    assert_eq!(data["format"], "changeover.report/1");
+    assert_eq!(data["verdict"]["outcome"], "pass");
+    assert_eq!(data["plan"]["seed"], "7");
+    let lines = fs::read_to_string(directory("v1-pass").join("history.jsonl")).unwrap();
+    let full_reads = lines.matches("\"full-read\"").count();
+    let observed = lines.matches("\"observer\"").count();
+    let total = data["cloud"]["total"].as_u64().unwrap() as usize;
+    assert_eq!(total, lines.lines().count() - 1 - full_reads - observed);
+    assert_eq!(data["cloud"]["shown"], data["cloud"]["total"]);
+}
+
+#[test]
+fn the_story_of_a_hand_over_is_in_the_data() {
+    let data = data(&page::render(&record("v1-pass")));
+    let instances = data["instances"].as_array().unwrap();
+    assert_eq!(instances.len(), 2);
+    assert_eq!(instances[1]["version"], "v0.2.0");
+    let said: Vec<&str> = instances[1]["said"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|said| said[1].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "starting",
+            "unreachable",
+            "Initializing",
+            "ReadyToPromote",
+            "unreachable",
+            "restarting",
+            "IsLeader"
+        ]
+    );
+    assert_eq!(instances[0]["end"], "exit 0, fenced");
+    let door = data["door"].as_array().unwrap();
+    assert_eq!((&door[0][1], &door[1][1]), (&"mz_1".into(), &"mz_2".into()));
+    let phases = data["steps"][1]["phases"].as_array().unwrap();
+    assert_eq!(phases.len(), 5);
+    // They abut.
+    for pair in phases.windows(2) {
+        assert_eq!(pair[0][2], pair[1][1]);
+    }
+    assert_eq!(phases[4][2], data["steps"][1]["to"]);
+}
+
+#[test]
+fn a_finding_leads_to_its_moment() {
+    let html = page::render(&record("v1-fail"));
+    assert!(html.contains("✗ failed"));
+    let findings = data(&html)["findings"].as_array().unwrap().clone();
+    assert!(!findings.is_empty());
+    let step = &data(&html)["steps"][1];
+    for (index, finding) in findings.iter().enumerate() {
+        // A verdict of that age does not say when its gaps were: the step is as near as it gets.
+        assert_eq!(finding["from"], step["from"], "{finding}");
+        assert!(html.contains(&format!("data-finding=\"{index}\"")));
+    }
+}
+
+#[test]
+fn a_page_asks_nobody_for_anything() {
+    for name in ["v1-pass", "v1-fail"] {
+        let html = page::render(&record(name));
+        for outside in ["http://", "https://", "src=", "<link", "@import", "url("] {
+            assert!(!html.contains(outside), "{outside}");
+        }
+        assert!(html.contains("default-src 'none'"));
+    }
+}
