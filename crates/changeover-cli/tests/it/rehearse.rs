@@ -115,9 +115,11 @@ fn rehearses_the_default_ladder_and_says_with_evidence_that_nobody_noticed() {
         [
             "events.jsonl",
             "history.jsonl",
+            "junit.xml",
             "logs",
             "plan.json",
             "processes.jsonl",
+            "report.html",
             "verdict.json"
         ]
     );

@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
+use std::time::Duration;
 use tempfile::TempDir;
 
 fn examples() -> PathBuf {
@@ -196,6 +197,16 @@ impl Servers {
             .stdout(Stdio::null())
             .status();
         assert!(status.unwrap().success());
+    }
+
+    /// From now on a promotion takes so much longer, with nobody to write to.
+    pub(crate) fn promote_slowly(&self, by: Duration) {
+        let promote = self.place.path().join("promote.sh");
+        let script = fs::read_to_string(&promote).unwrap();
+        let stopped = "\"$@\" > /dev/null\n";
+        assert!(script.contains(stopped));
+        let slower = format!("{stopped}sleep {}\n", by.as_secs_f64());
+        fs::write(&promote, script.replace(stopped, &slower)).unwrap();
     }
 
     /// The log of one of the two, `primary` or `standby`.

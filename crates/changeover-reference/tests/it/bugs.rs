@@ -38,13 +38,12 @@ fn an_instance_with_a_bug_warns_of_it_and_others_do_not_have_it() {
     assert!(log.contains("reference database v0.2.0"), "{log}");
 }
 
-/// The bug that a class has for want of something that cannot be planned yet, planted in the generation of the setup.
-fn awaiting(class: u8, check: &str) -> &'static str {
+/// The bug of a class that this check is to find, planted in the generation of the setup.
+fn bug_of(class: u8, check: &str) -> &'static str {
     let mut bugs = changeover_reference::bugs();
-    let found =
-        bugs.find(|bug| bug.awaits.is_some() && bug.classes.contains(&class) && bug.check == check);
+    let found = bugs.find(|bug| bug.classes.contains(&class) && bug.check == check);
     found
-        .unwrap_or_else(|| panic!("no bug of class {class} awaits {check}"))
+        .unwrap_or_else(|| panic!("no bug of class {class} is caught by {check}"))
         .name
 }
 
@@ -62,7 +61,7 @@ fn next(world: &World, version: &str, generation: u64, bug: &str) -> Instance {
     setup.arg("--planted-bug", bug).start()
 }
 
-// What no rehearsal shows yet is shown here: that these bugs are some.
+// What a plain rehearsal does not show is shown here: that these bugs are some.
 
 #[test]
 fn a_promotion_is_taken_too_early() {
@@ -72,7 +71,7 @@ fn a_promotion_is_taken_too_early() {
     let new = world
         .instance("new", "v0.2.0", 1)
         .arg("--hydration-rate", "1")
-        .arg("--planted-bug", awaiting(25, "illegal-transition"))
+        .arg("--planted-bug", bug_of(25, "illegal-transition"))
         .start();
     new.wait_log("booting in read-only mode");
     assert_eq!(new.promote().0, 200);
@@ -83,7 +82,7 @@ fn a_promotion_is_taken_too_early() {
 fn an_upgrade_that_was_called_off_leaves_something_behind() {
     let world = World::sqlite();
     let (mut old, client) = leader(&world);
-    let mut new = next(&world, "v0.2.0", 1, awaiting(7, "abort-noticed"));
+    let mut new = next(&world, "v0.2.0", 1, bug_of(7, "abort-noticed"));
     new.wait_status("ReadyToPromote");
     new.kill();
     // The leader goes on, but not for another time.
@@ -94,7 +93,7 @@ fn an_upgrade_that_was_called_off_leaves_something_behind() {
 
     let world = World::sqlite();
     let (_old, client) = leader(&world);
-    let bug = awaiting(24, "abort-noticed");
+    let bug = bug_of(24, "abort-noticed");
     let mut called_off = next(&world, "v0.2.0", 1, bug);
     called_off.wait_status("ReadyToPromote");
     called_off.kill();
@@ -109,7 +108,7 @@ fn a_leader_that_was_stopped_answers_a_stale_read() {
     let world = World::sqlite();
     let old = world
         .instance("old", "v0.1.0", 0)
-        .arg("--planted-bug", awaiting(21, "stale-read"))
+        .arg("--planted-bug", bug_of(21, "stale-read"))
         .start();
     old.wait_log("answering SQL as the leader");
     let client = Sql::connect(&old);
@@ -127,7 +126,7 @@ fn definitions_are_missed_and_come_back() {
     let world = World::sqlite();
     let (_old, client) = leader(&world);
     client.ok("DROP TABLE t");
-    let mut new = next(&world, "v0.2.0", 1, awaiting(6, "ddl-missed"));
+    let mut new = next(&world, "v0.2.0", 1, bug_of(6, "ddl-missed"));
     promote(&mut new);
     assert_eq!(Sql::connect(&new).int("SELECT count(*) FROM t"), 1);
 
@@ -137,7 +136,7 @@ fn definitions_are_missed_and_come_back() {
     let new = world
         .instance("new", "v0.2.0", 1)
         .arg("--hydration-rate", "20")
-        .arg("--planted-bug", awaiting(15, "ddl-missed"))
+        .arg("--planted-bug", bug_of(15, "ddl-missed"))
         .start();
     new.wait_log("booting in read-only mode");
     client.ok("CREATE TABLE missed (n int8)");
@@ -152,7 +151,7 @@ fn a_number_is_given_again() {
     let (_old, client) = leader(&world);
     client.ok("CREATE TABLE s (id bigserial PRIMARY KEY, n int8)");
     client.ok("INSERT INTO s (n) VALUES (1), (2), (3); DELETE FROM s WHERE id = 3");
-    let mut new = next(&world, "v0.2.0", 1, awaiting(10, "duplicated-effect"));
+    let mut new = next(&world, "v0.2.0", 1, bug_of(10, "duplicated-effect"));
     promote(&mut new);
     let client = Sql::connect(&new);
     assert_eq!(client.int("INSERT INTO s (n) VALUES (4) RETURNING id"), 3);
@@ -162,12 +161,7 @@ fn a_number_is_given_again() {
 fn a_session_loses_its_settings() {
     let world = World::sqlite();
     let (_old, _) = leader(&world);
-    let mut new = next(
-        &world,
-        in_place::release(),
-        1,
-        awaiting(30, "session-state"),
-    );
+    let mut new = next(&world, in_place::release(), 1, bug_of(30, "session-state"));
     new.wait_status("ReadyToPromote");
     new.wait_ready();
     let client = Sql::connect(&new);

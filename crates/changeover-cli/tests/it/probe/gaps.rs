@@ -140,6 +140,8 @@ fn rehearses_probes_of_a_switchover_with_several_hosts_and_behind_a_proxy() {
     for run in [&by_hosts, &by_proxy] {
         until_operations(run, 75);
     }
+    // Long enough to count as a gap in every lane.
+    servers.promote_slowly(FAULT);
     servers.promote();
     door.switch(Some(standby));
     let switched = jiff::Timestamp::now();
