@@ -67,6 +67,10 @@ fn clear(mask: &mut Mask, slot: usize) {
     mask[slot / 64] &= !(1 << (slot % 64));
 }
 
+fn without(mask: &Mask, other: &Mask) -> Mask {
+    std::array::from_fn(|word| mask[word] & !other[word])
+}
+
 /// The first slot in it from this one on.
 fn next_bit(mask: &Mask, from: usize) -> Option<usize> {
     let mut word = from / 64;
@@ -113,7 +117,8 @@ pub(crate) fn search<M: Machine>(machine: &mut M, spans: &[Span], budget: &mut u
         machine,
         spans,
         slots: vec![NONE; SLOTS],
-        active: Mask::default(),
+        changing: Mask::default(),
+        looking: Mask::default(),
     };
     let mut seen: FastMap<(u32, Mask, M::State), ()> = FastMap::default();
     let mut stack: Vec<Frame<M::State>> = Vec::new();
@@ -176,7 +181,9 @@ struct Run<'a, M> {
     spans: &'a [Span],
     /// The operations in flight, by slot.
     slots: Vec<u32>,
-    active: Mask,
+    /// Those that may change the state, and those that only look.
+    changing: Mask,
+    looking: Mask,
 }
 
 impl<M: Machine> Run<'_, M> {
@@ -184,10 +191,14 @@ impl<M: Machine> Run<'_, M> {
         let slot = event.slot as usize;
         if event.returns {
             self.slots[slot] = NONE;
-            clear(&mut self.active, slot);
+            clear(&mut self.changing, slot);
+            clear(&mut self.looking, slot);
         } else {
             self.slots[slot] = event.op;
-            set(&mut self.active, slot);
+            match self.machine.only_looks(event.op) {
+                true => set(&mut self.looking, slot),
+                false => set(&mut self.changing, slot),
+            }
         }
     }
 
@@ -206,13 +217,11 @@ impl<M: Machine> Run<'_, M> {
                 return Some((due.slot as usize, after));
             }
         }
-        while let Some(slot) = next_bit(&self.active, frame.next - 1) {
+        let open = without(&self.changing, &frame.done);
+        while let Some(slot) = next_bit(&open, frame.next - 1) {
             frame.next = slot + 2;
-            if slot == due.slot as usize || has(&frame.done, slot) {
-                continue;
-            }
             let op = self.slots[slot];
-            if self.machine.only_looks(op) || self.has_better(op, &frame.done) {
+            if slot == due.slot as usize || self.has_better(op, &open) {
                 continue;
             }
             if let Some(after) = self.machine.apply(frame.state, op) {
@@ -222,27 +231,20 @@ impl<M: Machine> Run<'_, M> {
         None
     }
 
-    /// Whether another operation in flight does the same and is due earlier.
-    fn has_better(&self, op: u32, done: &Mask) -> bool {
+    /// Whether another of these operations does the same and is due earlier.
+    fn has_better(&self, op: u32, open: &Mask) -> bool {
         let rank = |op: u32| (self.spans[op as usize].end, op);
-        let effect = self.machine.effect(op);
-        bits(&self.active).any(|slot| {
+        let (own, effect) = (rank(op), self.machine.effect(op));
+        bits(open).any(|slot| {
             let other = self.slots[slot];
-            !has(done, slot)
-                && rank(other) < rank(op)
-                && !self.machine.only_looks(other)
-                && self.machine.effect(other) == effect
+            rank(other) < own && self.machine.effect(other) == effect
         })
     }
 
     /// Puts in order what only looks and agrees with the state.
     fn look_around(&mut self, done: &mut Mask, state: M::State) {
-        for slot in bits(&self.active) {
-            let op = self.slots[slot];
-            if !has(done, slot)
-                && self.machine.only_looks(op)
-                && self.machine.apply(state, op).is_some()
-            {
+        for slot in bits(&without(&self.looking, done)) {
+            if self.machine.apply(state, self.slots[slot]).is_some() {
                 set(done, slot);
             }
         }

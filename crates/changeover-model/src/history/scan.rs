@@ -300,26 +300,30 @@ impl<'a> Cursor<'a> {
     /// A list of integers without spaces, which is what most long answers are; or nothing, and the cursor stays.
     fn integers(&mut self) -> Option<()> {
         let bytes = &self.text.as_bytes()[self.at + 1..];
-        let mut at = 0;
-        loop {
-            at += usize::from(*bytes.get(at)? == b'-');
-            let start = at;
-            while bytes.get(at)?.is_ascii_digit() {
-                at += 1;
+        // Where the item begins, and its digits.
+        let (mut item, mut start) = (0, 0);
+        for (at, &byte) in bytes.iter().enumerate() {
+            if byte.is_ascii_digit() {
+                continue;
+            }
+            if byte == b'-' && at == item && start == item {
+                start = at + 1;
+                continue;
             }
             let digits = at - start;
             if digits == 0 || (digits > 1 && bytes[start] == b'0') {
                 return None;
             }
-            at += 1;
-            match bytes[at - 1] {
-                b',' => {}
-                b']' => break,
+            match byte {
+                b',' => (item, start) = (at + 1, at + 1),
+                b']' => {
+                    self.at += at + 2;
+                    return Some(());
+                }
                 _ => return None,
             }
         }
-        self.at += 1 + at;
-        Some(())
+        None
     }
 
     fn any_number(&mut self) -> Option<()> {
