@@ -3,9 +3,11 @@
 use crate::human::{budgets, kept, measured, other_reasons};
 use crate::numbers::{cell, time};
 use crate::summary;
+use crate::table::{LANE_HEADER, lane_rows};
 use changeover_model::check::Severity;
 use changeover_model::event::Phase;
 use changeover_model::history::Class;
+use changeover_model::probe::ProbeReport;
 use changeover_model::text::harmless;
 use changeover_model::verdict::{StepReport, Verdict, VerdictOutcome};
 
@@ -47,8 +49,10 @@ pub fn render(verdict: &Verdict) -> String {
     if !out.ends_with("\n\n") {
         out.push('\n');
     }
-    if !verdict.steps.is_empty() {
-        out.push_str(&steps(&verdict.steps));
+    match &verdict.probe {
+        Some(probe) => out.push_str(&lanes(verdict, probe)),
+        None if verdict.steps.is_empty() => {}
+        None => out.push_str(&steps(&verdict.steps)),
     }
     let budgets = budgets(verdict);
     if !budgets.is_empty() {
@@ -65,6 +69,20 @@ pub fn render(verdict: &Verdict) -> String {
         out.push('\n');
     }
     out.push_str(&format!("Reproduce: {}\n", code(&verdict.reproduce)));
+    out
+}
+
+fn lanes(verdict: &Verdict, probe: &ProbeReport) -> String {
+    let mut out = format!(
+        "<details><summary>Lanes (ms)</summary>\n\n| {} |\n|---|{}\n",
+        LANE_HEADER.join(" | "),
+        "---:|".repeat(LANE_HEADER.len() - 1)
+    );
+    for row in lane_rows(verdict, probe) {
+        let cells: Vec<String> = row.iter().map(|cell| text(cell)).collect();
+        out.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    out.push_str("\n</details>\n\n");
     out
 }
 

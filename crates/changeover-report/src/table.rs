@@ -9,17 +9,19 @@ use changeover_model::text::harmless;
 use changeover_model::verdict::{GapReport, StepReport, Verdict};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-/// A row a lane of a probe, narrow enough for 80 columns; the verdict's file has more.
-pub(crate) fn lanes(verdict: &Verdict, probe: &ProbeReport, look: Look) -> String {
-    let mut table = Table::new();
-    style(&mut table, look);
-    let header = [
-        "lane", "ok", "failed", "unknown", "p50", "p99", "gap", "gaps",
-    ];
-    table.set_header(header);
+/// The columns of a probe's lanes.
+pub(crate) const LANE_HEADER: [&str; 8] = [
+    "lane", "ok", "failed", "unknown", "p50", "p99", "gap", "gaps",
+];
+
+/// The cells of each lane of a probe.
+pub(crate) fn lane_rows<'a>(
+    verdict: &'a Verdict,
+    probe: &'a ProbeReport,
+) -> impl Iterator<Item = [String; LANE_HEADER.len()]> + 'a {
     let gaps = verdict.steps.first().map_or(&[][..], |step| &step.gaps);
-    for (lane, gap) in probe.lanes.iter().zip(gaps) {
-        table.add_row([
+    probe.lanes.iter().zip(gaps).map(|(lane, gap)| {
+        [
             harmless(&lane.lane),
             count(lane.ok),
             count(lane.fail),
@@ -28,9 +30,19 @@ pub(crate) fn lanes(verdict: &Verdict, probe: &ProbeReport, look: Look) -> Strin
             cell(lane.p99_ms),
             gap_cell(Some(gap)),
             count(gap.count),
-        ]);
+        ]
+    })
+}
+
+/// A row a lane of a probe, narrow enough for 80 columns; the verdict's file has more.
+pub(crate) fn lanes(verdict: &Verdict, probe: &ProbeReport, look: Look) -> String {
+    let mut table = Table::new();
+    style(&mut table, look);
+    table.set_header(LANE_HEADER);
+    for row in lane_rows(verdict, probe) {
+        table.add_row(row);
     }
-    finish(table, header.len(), 0)
+    finish(table, LANE_HEADER.len(), 0)
 }
 
 /// A row a step, all times in milliseconds. A gap is the longest of its class, `±` what it was measured with.

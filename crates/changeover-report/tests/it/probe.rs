@@ -125,6 +125,7 @@ fn probed() -> Verdict {
 #[test]
 fn a_probe_with_all_that_happened_beside_it() {
     golden("probe.txt", &human::render(&probed(), Look::PLAIN));
+    golden("probe.md", &changeover_report::markdown::render(&probed()));
 }
 
 #[test]
