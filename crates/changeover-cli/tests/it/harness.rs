@@ -132,6 +132,26 @@ pub(crate) fn processes_of(run_dir: &Path) -> Vec<u32> {
     found
 }
 
+/// What a command said, on both streams.
+pub(crate) fn told(output: &Output) -> String {
+    let [out, err] =
+        [&output.stdout, &output.stderr].map(|b| String::from_utf8_lossy(b).into_owned());
+    format!("{out}{err}")
+}
+
+/// Everything in a directory.
+pub(crate) fn everything(directory: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(directory).unwrap().flatten() {
+        if entry.path().is_dir() {
+            text.push_str(&everything(&entry.path()));
+        } else {
+            text.push_str(&String::from_utf8_lossy(&fs::read(entry.path()).unwrap()));
+        }
+    }
+    text
+}
+
 /// Looks again and again until `condition` holds.
 pub(crate) fn poll(what: &str, condition: impl Fn() -> bool) {
     let started = Instant::now();

@@ -1,6 +1,6 @@
 //! PostgreSQL as the metadata store: a private server, a schema of a server that runs, and what is in the way.
 
-use crate::harness::{Rehearsal, changeover, poll, processes_of};
+use crate::harness::{Rehearsal, changeover, everything, poll, processes_of, told};
 use crate::postgres_server::Server;
 use changeover_model::event::EventKind;
 use nix::sys::signal::{Signal, kill};
@@ -9,8 +9,6 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::Output;
 use tokio_postgres::NoTls;
 
 /// A short path under a light load, with budgets that no machine exceeds: what is tested is where the store is, and
@@ -29,25 +27,6 @@ const PATH: [&str; 12] = [
     "--max-connect-gap",
     "1m",
 ];
-
-fn told(output: &Output) -> String {
-    let [out, err] =
-        [&output.stdout, &output.stderr].map(|b| String::from_utf8_lossy(b).into_owned());
-    format!("{out}{err}")
-}
-
-/// Everything in a run's directory.
-fn everything(directory: &Path) -> String {
-    let mut text = String::new();
-    for entry in fs::read_dir(directory).unwrap().flatten() {
-        if entry.path().is_dir() {
-            text.push_str(&everything(&entry.path()));
-        } else {
-            text.push_str(&String::from_utf8_lossy(&fs::read(entry.path()).unwrap()));
-        }
-    }
-    text
-}
 
 /// The schemas of runs in the server's database.
 fn schemas(server: &Server) -> Vec<String> {

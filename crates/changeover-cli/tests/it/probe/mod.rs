@@ -7,7 +7,7 @@ mod idle;
 mod refusals;
 mod tables;
 
-use crate::harness::{Rehearsal, changeover, poll};
+use crate::harness::{Rehearsal, changeover, everything, poll, told};
 use crate::postgres_server::Server;
 use changeover_model::Verdict;
 use changeover_model::event::EventKind;
@@ -15,8 +15,7 @@ use changeover_model::probe::SeenGap;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use tokio_postgres::{Client, NoTls};
 
 /// Often enough that a test is short.
@@ -80,25 +79,6 @@ fn finish(run: &mut Rehearsal) -> (i32, String, Verdict) {
     let told = told(&output);
     assert!(run.dir().join("verdict.json").exists(), "{told}");
     (output.status.code().unwrap(), told, run.verdict())
-}
-
-fn told(output: &Output) -> String {
-    let [out, err] =
-        [&output.stdout, &output.stderr].map(|b| String::from_utf8_lossy(b).into_owned());
-    format!("{out}{err}")
-}
-
-/// Everything in a directory.
-fn everything(directory: &Path) -> String {
-    let mut text = String::new();
-    for entry in fs::read_dir(directory).unwrap().flatten() {
-        if entry.path().is_dir() {
-            text.push_str(&everything(&entry.path()));
-        } else {
-            text.push_str(&String::from_utf8_lossy(&fs::read(entry.path()).unwrap()));
-        }
-    }
-    text
 }
 
 /// What a probe with these arguments says, and its exit code. Nothing may be left behind.
