@@ -112,6 +112,7 @@ impl Events {
             end,
             meaning,
             by_us: false,
+            by_fault: false,
         })
     }
 
@@ -164,6 +165,7 @@ pub(crate) fn plan(steps: u32) -> Plan {
                 service: slot(u64::from(number)),
                 previous_service: slot(u64::from(number) - 1),
                 deploy_generation: u64::from(number),
+                called_off_at: None,
             })
             .collect(),
         workload: WorkloadPlan {

@@ -84,6 +84,8 @@ pub(crate) fn verdict(plan: &Plan, judged: Judged) -> Verdict {
         findings,
         budgets,
         operations,
+        faults: Vec::new(),
+        point_of_no_return: Vec::new(),
         skipped: skipped.iter().map(ToString::to_string).collect(),
         reproduce,
         probe: None,
@@ -131,6 +133,7 @@ pub(crate) fn steps(
                 to: planned.to.clone(),
                 service: planned.service.clone(),
                 deploy_generation: planned.deploy_generation,
+                called_off: None,
                 phases: phases(times),
                 gaps: measured
                     .iter()
@@ -160,12 +163,14 @@ pub(crate) fn gap_report(measured: &Measured, spans: &[Window]) -> GapReport {
         longest_ms: measured.gaps.longest.map(ms),
         total_ms: ms(measured.gaps.total),
         count: measured.gaps.count,
+        unexplained_ms: None,
         resolution_ms: ms(measured.gaps.resolution),
         spans: spans
             .iter()
             .map(|span| GapSpan {
                 from_ms: ms(span.start),
                 to_ms: ms(span.end),
+                fault: None,
             })
             .collect(),
         lane: measured.lane.own.map(|own| own.to_string()),

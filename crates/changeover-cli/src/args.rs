@@ -147,6 +147,7 @@ pub(crate) struct PlanOptions {
         "workload", "max_write_gap", "max_read_gap", "max_connect_gap", "instance_arg", "from", "to", "rng", "probability",
         "max_versions", "scenario", "first", "last", "then", "rules", "allow_restart", "current_version",
         "system_parameter", "system_parameters", "allow_unknown_parameters", "image_repository",
+        "fault", "faults", "abort_at", "after_abort", "find_point_of_no_return",
     ])]
     pub(crate) plan: Option<PathBuf>,
 
@@ -161,6 +162,9 @@ pub(crate) struct PlanOptions {
 
     #[command(flatten)]
     pub(crate) load: LoadOptions,
+
+    #[command(flatten)]
+    pub(crate) faults: FaultOptions,
 
     /// The seed of everything random: an integer, or str:TEXT [default: 1; where a path or parameters are drawn, a new one, which is printed]
     #[arg(long, value_name = "SEED", allow_hyphen_values = true)]
@@ -288,6 +292,31 @@ pub(crate) struct LoadOptions {
     /// The longest gap in connecting that passes [default: the target's]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration::milliseconds)]
     pub(crate) max_connect_gap: Option<f64>,
+}
+
+/// What is broken on purpose, and where upgrades are called off.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Faults and calling off")]
+pub(crate) struct FaultOptions {
+    /// Break something at a point of a step (repeatable): [STEP:]SUBJECT:ACTION@POINT[+DELAY], such as new:kill@ready, 2:old:pause:2s@promote-sent+50ms or link(new,metadata-store):cut:2s@catching-up
+    #[arg(long, value_name = "FAULT")]
+    pub(crate) fault: Vec<String>,
+
+    /// Break so many more things, drawn from the seed: random:N
+    #[arg(long, value_name = "random:N")]
+    pub(crate) faults: Option<String>,
+
+    /// Call each upgrade, or that of one step, off at this point, see that nobody noticed, and try again with a higher generation
+    #[arg(long, value_name = "[STEP:]POINT", conflicts_with = "find_point_of_no_return")]
+    pub(crate) abort_at: Option<String>,
+
+    /// What comes after an upgrade that was called off: retry (the same version), or go-on (the next one) [default: retry]
+    #[arg(long, value_name = "WORD", requires = "abort_at")]
+    pub(crate) after_abort: Option<String>,
+
+    /// Call each upgrade off at one point after the other, and report the last at which that still works
+    #[arg(long)]
+    pub(crate) find_point_of_no_return: bool,
 }
 
 /// `changeover rehearse`.

@@ -1,13 +1,14 @@
 //! From what was typed to a plan: what `plan` shows and `rehearse` runs.
 
-use crate::args::{LoadOptions, PlanOptions, ServiceOptions};
+use crate::args::{FaultOptions, LoadOptions, PlanOptions, ServiceOptions};
 use crate::error::CliError;
 use crate::{knowledge, output, workload};
+use changeover_model::fault::Fault;
 use changeover_model::Plan;
 use changeover_model::nearest;
 use changeover_plan::scenario::{PRESETS, Preset};
 use changeover_plan::{
-    DrawRequest, Knowledge, ParameterRequest, PlanRequestError, Request, UnknownName,
+    AbortRequest, AfterAbort, DrawRequest, FaultRequest, Knowledge, ParameterRequest, PlanRequestError, Request, UnknownName,
     parse_assignment, parse_version, parse_versions, plan, review,
 };
 use std::collections::BTreeMap;
@@ -110,8 +111,52 @@ fn request(options: &PlanOptions, known: &Knowledge) -> Result<Request, CliError
         timeouts_ms: Default::default(),
         metadata_store: service.metadata_store.as_ref().map(|s| s.kind.clone()),
         instance_args: service.instance_arg.clone(),
+        faults: faults(&options.faults)?,
+        abort: abort(&options.faults)?,
         scenario: path.scenario.as_deref().map(preset).transpose()?,
     })
+}
+
+fn faults(options: &FaultOptions) -> Result<FaultRequest, CliError> {
+    let given = options.fault.iter().map(|text| text.parse::<Fault>());
+    Ok(FaultRequest {
+        given: given
+            .collect::<Result<_, _>>()
+            .map_err(|error| CliError::bad_input(error.to_string()))?,
+        random: match &options.faults {
+            None => 0,
+            Some(text) => random_faults(text)?,
+        },
+    })
+}
+
+fn random_faults(text: &str) -> Result<u32, CliError> {
+    let number = text.strip_prefix("random:").and_then(|n| n.parse().ok());
+    number.filter(|n| (1..=1000).contains(n)).ok_or_else(|| {
+        CliError::bad_input(format!(
+            "--faults {text:?} is no number of faults to draw: give random:N, N from 1 to 1000; a certain one is given with --fault"
+        ))
+    })
+}
+
+fn abort(options: &FaultOptions) -> Result<Option<AbortRequest>, CliError> {
+    if options.find_point_of_no_return {
+        return Ok(Some(AbortRequest {
+            at: None,
+            hop: None,
+            then: AfterAbort::Retry,
+        }));
+    }
+    let refuse = |option: &str, problem: String| CliError::bad_input(format!("{option}: {problem}"));
+    let then = options.after_abort.as_ref().map(|word| word.parse());
+    let then = then
+        .transpose()
+        .map_err(|problem| refuse("--after-abort", problem))?
+        .unwrap_or_default();
+    let at = options.abort_at.as_ref();
+    at.map(|text| AbortRequest::parse(text, then))
+        .transpose()
+        .map_err(|problem| refuse("--abort-at", problem))
 }
 
 /// The preset of a name.

@@ -3,6 +3,7 @@
 //! The first line is a [`Header`]. Each action of the executor is two events: `…-intent`, written before it is done,
 //! and `…-done`. What is merely seen is one event. Readers ignore keys and events they do not know.
 
+use crate::fault::{Fault, Point};
 use crate::format::Kind;
 use crate::history::Outcome;
 use crate::observation::Observation;
@@ -143,6 +144,10 @@ pub enum StopReason {
     Lingered,
     /// The step failed.
     StepFailed,
+    /// The upgrade is called off.
+    CalledOff,
+    /// Another generation was promoted over it: it will never lead.
+    Skipped,
     /// A reason of a newer writer.
     #[serde(other)]
     Unknown,
@@ -155,6 +160,8 @@ impl StopReason {
             StopReason::RunOver => "run-over",
             StopReason::Lingered => "lingered",
             StopReason::StepFailed => "step-failed",
+            StopReason::CalledOff => "called-off",
+            StopReason::Skipped => "skipped",
             StopReason::Unknown => "unknown",
         }
     }
@@ -174,6 +181,10 @@ pub enum RestartReason {
     Asked,
     /// It crashed.
     Crashed,
+    /// A planned fault ended it.
+    Fault,
+    /// To see whether it can, after an upgrade was called off.
+    Comeback,
 }
 
 /// What came of sending a promotion.
@@ -363,6 +374,9 @@ pub enum EventKind {
         meaning: EndMeaning,
         /// Whether we ended it.
         by_us: bool,
+        /// Whether a planned fault did: it says nothing of the instance.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        by_fault: bool,
     },
     /// The status endpoint said something else than before.
     StatusSeen {
@@ -479,6 +493,65 @@ pub enum EventKind {
         ends: Vec<ProcessEnd>,
         /// The last lines of the instance's log.
         log: Vec<String>,
+    },
+    /// A step has reached a point at which something is planned.
+    PointReached {
+        /// Which.
+        point: Point,
+        /// Whether the instance waits there until it is released.
+        held: bool,
+    },
+    /// Something is about to be broken on purpose.
+    FaultIntent {
+        /// What, of this step.
+        fault: Fault,
+        /// The state of its subject before, in words.
+        before: String,
+    },
+    /// It is broken; or could not be.
+    FaultDone {
+        /// What.
+        fault: Fault,
+        /// The state of its subject right after, in words.
+        after: String,
+        /// What shows that it took effect; `None` if nothing does.
+        evidence: Option<String>,
+    },
+    /// What was broken is whole again, as far as that is in our hands: a paused process goes on, a link carries, a
+    /// process that was killed has been started again.
+    FaultOver {
+        /// What.
+        fault: Fault,
+        /// The state of its subject, in words.
+        after: String,
+        /// What shows that it had an effect while it lasted, if more than what was known when it began.
+        evidence: Option<String>,
+    },
+    /// A fault that was planned did not happen, for instance because the step never reached its point.
+    FaultMissed {
+        /// Which.
+        fault: Fault,
+        /// Why, in a sentence.
+        reason: String,
+    },
+    /// The upgrade is about to be called off: the new instance is stopped.
+    CallOffIntent {
+        /// Where.
+        point: Point,
+    },
+    /// It was called off, and nothing of the new instance is left.
+    CallOffDone {
+        /// Where.
+        point: Point,
+        /// Whether the old instance still says that it leads.
+        old_leads: bool,
+    },
+    /// The leader is about to be started again, to see whether an upgrade that was called off lets it.
+    ComebackIntent,
+    /// It answers again, or not.
+    ComebackDone {
+        /// What is wrong; `None` if it leads and serves.
+        problem: Option<String>,
     },
     /// A deadline passed.
     DeadlinePassed {
@@ -643,6 +716,9 @@ impl Event {
                 | EventKind::FullReadIntent { .. }
                 | EventKind::DdlIntent { .. }
                 | EventKind::StopIntent { .. }
+                | EventKind::FaultIntent { .. }
+                | EventKind::CallOffIntent { .. }
+                | EventKind::ComebackIntent
                 | EventKind::CleanUpIntent
         )
     }

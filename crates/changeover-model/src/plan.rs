@@ -1,9 +1,10 @@
 //! `plan.json`: everything that is decided about a rehearsal before it starts.
 
 use crate::check::{Check, Severity};
+use crate::fault::{Fault, Point};
 use crate::format::Kind;
 use crate::scenario::ScenarioPlan;
-use crate::service::{ServiceArgs, check_services};
+use crate::service::{ServiceArgs, check_generations};
 use crate::version::PathVersion;
 use crate::workload::{Capability, WorkloadKind};
 use crate::{nearest, workload};
@@ -47,9 +48,9 @@ pub struct Plan {
     pub instance_args: Vec<String>,
     /// The rule sets that allowed the hops.
     pub rules: Vec<String>,
-    /// Faults between the steps; none can be planned yet.
-    pub faults: Vec<String>,
-    /// The point at which the upgrade is called off; none can be planned yet.
+    /// What is broken on purpose.
+    pub faults: Vec<Fault>,
+    /// The point at which upgrades are called off, or [`EVERY_POINT`]: what was asked for. The steps say which are.
     pub abort_at: Option<String>,
     /// How many times the plan is run.
     pub repeat: u32,
@@ -78,7 +79,15 @@ pub struct StepPlan {
     pub previous_service: String,
     /// The new service's deploy generation.
     pub deploy_generation: u64,
+    /// Where it is called off; the version that leads before it leads after it, too. `None` for a step that is gone
+    /// through. A step that is called off after the point of no return leaves nobody leading: the steps up to the next
+    /// one that is gone through are then left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called_off_at: Option<Point>,
 }
+
+/// What [`Plan::abort_at`] says where a step is called off at each point in turn, to find the last at which it can be.
+pub const EVERY_POINT: &str = "every-point";
 
 /// What clients do during the rehearsal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -292,6 +301,26 @@ impl Plan {
         text
     }
 
+    /// The version of a service, by its place in [`Plan::services`].
+    ///
+    /// # Panics
+    ///
+    /// If there is no such service.
+    pub fn version_of_service(&self, index: usize) -> &PathVersion {
+        match index.checked_sub(1) {
+            None => &self.path[0],
+            Some(step) => &self.steps[step].to,
+        }
+    }
+
+    /// The service that leads before a step, if all goes as planned.
+    pub fn leader_before(&self, step: u32) -> &ServiceArgs {
+        let before = self.steps.iter().filter(|one| one.number < step);
+        let through = before.filter(|one| one.called_off_at.is_none());
+        let index = through.last().map_or(0, |one| one.number as usize);
+        &self.services[index]
+    }
+
     /// A deadline, in milliseconds.
     pub fn timeout_ms(&self, timeout: Timeout) -> u64 {
         self.timeouts_ms[timeout.name()]
@@ -307,51 +336,119 @@ impl Plan {
         if self.path.is_empty() {
             return refuse("path".into(), "the upgrade path is empty".into());
         }
-        if self.services.len() != self.path.len() {
-            return refuse(
-                "services".into(),
-                format!(
-                    "{} services for a path of {} versions; there must be one for each",
-                    self.services.len(),
-                    self.path.len()
-                ),
-            );
-        }
-        check_services(&self.services).map_err(|error| PlanError {
-            at: format!("services[{}].{}", error.index, error.field),
-            problem: error.problem,
-        })?;
         if self.steps.len() + 1 != self.services.len() {
             return refuse(
                 "steps".into(),
                 format!(
-                    "{} steps for {} services; there must be one between each two",
+                    "{} steps for {} services; each step has a service of its own, and one comes before them",
                     self.steps.len(),
                     self.services.len()
                 ),
             );
         }
+        let hops = self.validate_steps()?;
+        if hops != self.path {
+            return refuse(
+                "path".into(),
+                format!(
+                    "the steps go by {} versions, the path has {}; they must be the same",
+                    hops.len(),
+                    self.path.len()
+                ),
+            );
+        }
+        check_generations(&self.services).map_err(|error| PlanError {
+            at: format!("services[{}].{}", error.index, error.field),
+            problem: error.problem,
+        })?;
+        self.validate_faults()?;
+        self.validate_load()
+    }
+
+    /// Checks the steps against the services. Returns the versions that they go by: a hop that is called off and tried
+    /// again is one.
+    fn validate_steps(&self) -> Result<Vec<PathVersion>, PlanError> {
+        let mut hops = vec![self.path[0].clone()];
+        // Who leads, and whether the step before was called off.
+        let (mut leads, mut leader, mut again) = (&self.path[0], &self.services[0], false);
         for (index, step) in self.steps.iter().enumerate() {
-            let (old, new) = (&self.services[index], &self.services[index + 1]);
+            let new = &self.services[index + 1];
             let expected = StepPlan {
                 number: u32::try_from(index + 1).unwrap_or(u32::MAX),
-                from: self.path[index].clone(),
-                to: self.path[index + 1].clone(),
+                from: leads.clone(),
+                to: step.to.clone(),
                 service: new.name.clone(),
-                previous_service: old.name.clone(),
+                previous_service: leader.name.clone(),
                 deploy_generation: new.deploy_generation,
+                called_off_at: step.called_off_at,
             };
             if *step != expected {
-                return refuse(
-                    format!("steps[{index}]"),
-                    format!(
+                return Err(PlanError {
+                    at: format!("steps[{index}]"),
+                    problem: format!(
                         "does not agree with path and services; expected {}",
                         serde_json::to_string(&expected).unwrap_or_default()
                     ),
-                );
+                });
+            }
+            if new.name == leader.name {
+                return Err(PlanError {
+                    at: format!("services[{}].name", index + 1),
+                    problem: format!(
+                        "slot {} is that of the leader; a new service takes another one",
+                        new.name
+                    ),
+                });
+            }
+            if !again || hops.last() != Some(&step.to) {
+                hops.push(step.to.clone());
+            }
+            again = step.called_off_at.is_some();
+            if !again {
+                (leads, leader) = (&step.to, new);
             }
         }
-        self.validate_load()
+        Ok(hops)
+    }
+
+    /// Faults are checked against a target where one is known ([`check_faults`](crate::fault::check_faults)); here, what
+    /// no target could do.
+    fn validate_faults(&self) -> Result<(), PlanError> {
+        let refuse = |at: String, problem: String| Err(PlanError { at, problem });
+        for (index, fault) in self.faults.iter().enumerate() {
+            let known = |step: u32| self.steps.iter().any(|one| one.number == step);
+            match fault.step {
+                Some(step) if known(step) => {}
+                Some(step) => {
+                    return refuse(
+                        format!("faults[{index}]"),
+                        format!("there is no step {step}; the plan has {}", self.steps.len()),
+                    );
+                }
+                None => {
+                    return refuse(
+                        format!("faults[{index}]"),
+                        format!("names no step; write it in front, as in 1:{fault}"),
+                    );
+                }
+            }
+        }
+        let called_off = self.steps.iter().any(|step| step.called_off_at.is_some());
+        match &self.abort_at {
+            None if called_off => refuse(
+                "abort_at".into(),
+                "is null, and a step is called off; name the point".into(),
+            ),
+            Some(_) if !called_off => refuse(
+                "abort_at".into(),
+                "names a point, and no step is called off; set it to null".into(),
+            ),
+            Some(point) if point != EVERY_POINT => match point.parse::<Point>() {
+                Ok(_) => Ok(()),
+                Err(problem) => refuse("abort_at".into(), problem),
+            },
+            _ => Ok(()),
+        }
     }
 
     fn validate_load(&self) -> Result<(), PlanError> {
@@ -409,19 +506,6 @@ impl Plan {
                     format!("{limit} is no limit; it must be more than 0 ms"),
                 );
             }
-        }
-        if !self.faults.is_empty() {
-            return refuse(
-                "faults".into(),
-                "faults cannot be planned by this version of Changeover; remove them".into(),
-            );
-        }
-        if self.abort_at.is_some() {
-            return refuse(
-                "abort_at".into(),
-                "calling off cannot be planned by this version of Changeover; set it to null"
-                    .into(),
-            );
         }
         if self.repeat != 1 || self.control {
             return refuse(

@@ -63,6 +63,27 @@ impl std::error::Error for ServiceError {}
 ///
 /// The first thing that makes no sense.
 pub fn check_services(services: &[ServiceArgs]) -> Result<(), ServiceError> {
+    let neighbours = services.windows(2).position(|two| two[0].name == two[1].name);
+    if let Some(index) = neighbours {
+        return Err(ServiceError {
+            index: index + 1,
+            field: "name",
+            problem: format!(
+                "slot {} twice in a row; neighbouring services take different slots",
+                services[index].name
+            ),
+        });
+    }
+    check_generations(services)
+}
+
+/// Checks that each generation is higher than the one before, and that slots can name files. A service may take the
+/// slot of the one before it, if that one was called off.
+///
+/// # Errors
+///
+/// The first thing that makes no sense.
+pub fn check_generations(services: &[ServiceArgs]) -> Result<(), ServiceError> {
     let refuse = |index, field, problem| {
         Err(ServiceError {
             index,
@@ -72,16 +93,6 @@ pub fn check_services(services: &[ServiceArgs]) -> Result<(), ServiceError> {
     };
     for (index, pair) in services.windows(2).enumerate() {
         let (old, new) = (&pair[0], &pair[1]);
-        if new.name == old.name {
-            return refuse(
-                index + 1,
-                "name",
-                format!(
-                    "slot {} twice in a row; neighbouring services take different slots",
-                    new.name
-                ),
-            );
-        }
         if new.deploy_generation <= old.deploy_generation {
             return refuse(
                 index + 1,

@@ -2,6 +2,7 @@
 
 use crate::check::{Check, Severity};
 use crate::event::Phase;
+use crate::fault::{Expectation, Fault, Point};
 use crate::format::{FormatError, Kind};
 use crate::history::{Class, Connection};
 use crate::probe::ProbeReport;
@@ -37,6 +38,12 @@ pub struct Verdict {
     pub budgets: Vec<BudgetReport>,
     /// How many operations there were.
     pub operations: OperationCounts,
+    /// What was broken on purpose, and what came of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultReport>,
+    /// The last points at which upgrades could be called off; only of a run that called them off at each point.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub point_of_no_return: Vec<PointOfNoReturn>,
     /// What was asked for and left out, because the target has not what it needs, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<String>,
@@ -86,6 +93,9 @@ pub struct StepReport {
     pub phases: Vec<PhaseReport>,
     /// The gaps, a row a lane.
     pub gaps: Vec<GapReport>,
+    /// Where it was called off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called_off: Option<CallOffReport>,
     /// How old the answers of reads were.
     pub freshness: FreshnessReport,
     /// Latencies of the lanes, before, during and after.
@@ -115,6 +125,10 @@ pub struct GapReport {
     pub total_ms: f64,
     /// How many count as gaps.
     pub count: u64,
+    /// The longest that no fault explains, in milliseconds, which is what budgets are about; absent where no fault
+    /// explains any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unexplained_ms: Option<f64>,
     /// How finely `longest_ms` was measured, in milliseconds.
     pub resolution_ms: f64,
     /// A lane of the user's own, such as `sql-1`.
@@ -130,12 +144,85 @@ pub struct GapReport {
 pub const LISTED_SPANS: usize = 20;
 
 /// A span without a success, in milliseconds since the run's zero.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GapSpan {
     /// The intended send of the last success before it.
     pub from_ms: f64,
     /// The first success after it.
     pub to_ms: f64,
+    /// The fault that explains it; absent if the upgrade caused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+}
+
+/// A fault of the plan, and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FaultReport {
+    /// Which.
+    pub fault: Fault,
+    /// The step it belongs to.
+    pub step: u32,
+    /// What had to come of it.
+    pub expected: Expectation,
+    /// The state of its subject before, in words; empty if it did not happen.
+    pub before: String,
+    /// The state of its subject when it was over, in words; empty if it did not happen.
+    pub after: String,
+    /// What shows that it took effect; empty if nothing does.
+    pub evidence: Vec<String>,
+    /// What came of it.
+    pub outcome: FaultOutcome,
+    /// Why it is not `held`, a sentence; empty if it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// What came of a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultOutcome {
+    /// It took effect, and what was expected came of it.
+    Held,
+    /// Nothing shows that it took effect.
+    Missed,
+    /// It took effect, and something else came of it.
+    Broken,
+}
+
+impl fmt::Display for FaultOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FaultOutcome::Held => "held",
+            FaultOutcome::Missed => "missed",
+            FaultOutcome::Broken => "broken",
+        })
+    }
+}
+
+/// A step that was called off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CallOffReport {
+    /// Where.
+    pub point: Point,
+    /// Whether the leader and its clients did not notice, nothing is lost, and the old one could start again.
+    pub worked: bool,
+    /// Why it did not, a sentence; empty if it did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// Until when an upgrade could be called off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PointOfNoReturn {
+    /// The number of the step that went through in the end.
+    pub step: u32,
+    /// The last point at which calling it off still worked, with all data; `None` if it never did.
+    pub point: Option<Point>,
+    /// The first at which it did not; `None` if it always did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fails_at: Option<Point>,
+    /// The same in a sentence.
+    pub sentence: String,
 }
 
 /// The freshness lag of reads in a step, in milliseconds.

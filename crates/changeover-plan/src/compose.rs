@@ -54,7 +54,8 @@ pub fn compose(plan: &Plan, target: &Target, images: ComposeImages<'_>) -> Optio
         files.insert("files/metadata-store.sql".to_owned(), schemas.collect());
         services.push_str(&metadata_store(images.metadata_store));
     }
-    for (service, version) in plan.services.iter().zip(&plan.path) {
+    for (index, service) in plan.services.iter().enumerate() {
+        let version = plan.version_of_service(index);
         let (recipe, shared) = template.filled(service, version, around);
         let name = name(service);
         let mut mounts: Vec<String> = shared

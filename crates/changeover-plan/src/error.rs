@@ -6,6 +6,7 @@ use crate::request::{Strategy, UnknownName};
 use crate::rules::RulesError;
 use crate::seed::SeedError;
 use changeover_model::catalog::CatalogError;
+use changeover_model::fault::FaultConflict;
 use changeover_model::plan::{PlanError, Skipped};
 use changeover_model::version::{PathVersion, Version, VersionError};
 use changeover_model::workload::WorkloadKind;
@@ -145,6 +146,25 @@ pub enum PlanRequestError {
     /// A strategy, a generator or the like that nobody knows.
     #[error(transparent)]
     UnknownName(#[from] UnknownName),
+    /// A fault that cannot happen, or contradicts another.
+    #[error(transparent)]
+    Fault(#[from] FaultConflict),
+    /// More faults were to be drawn than can happen together.
+    #[error(
+        "{asked} faults cannot be drawn: only {drawn} can happen together in this plan, ask for fewer with --faults random:{drawn}"
+    )]
+    NotSoManyFaults {
+        /// How many were asked for.
+        asked: u32,
+        /// How many there are.
+        drawn: u32,
+    },
+    /// An upgrade that cannot be called off there.
+    #[error("the upgrade cannot be called off there: {problem}")]
+    Abort {
+        /// Why, and what to do.
+        problem: String,
+    },
     /// A seed that is none.
     #[error(transparent)]
     Seed(#[from] SeedError),

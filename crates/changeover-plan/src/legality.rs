@@ -4,7 +4,7 @@ use crate::error::PlanRequestError;
 use crate::request::{Generator, Request, Strategy};
 use crate::route::{Router, joined};
 use changeover_model::check::{Check, Severity};
-use changeover_model::plan::{Plan, PlanFinding};
+use changeover_model::plan::{Plan, PlanFinding, StepPlan};
 use changeover_model::version::PathVersion;
 
 /// What becomes of an illegal hop.
@@ -144,8 +144,9 @@ pub(crate) fn review(
 ) -> Result<(Vec<PlanFinding>, Vec<String>), PlanRequestError> {
     let mut findings = Vec::new();
     let mut warnings = Vec::new();
-    for (hop, step) in plan.path.windows(2).zip(1..) {
-        let (from, to) = (&hop[0], &hop[1]);
+    for step in &plan.steps {
+        let StepPlan { from, to, .. } = step;
+        let step = step.number;
         let owned_up = |finding: &PlanFinding| {
             finding.check == Check::IllegalHop && finding.step == Some(step)
         };

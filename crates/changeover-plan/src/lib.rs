@@ -4,10 +4,12 @@
 //! This crate knows no clock, no file, no socket and no source of randomness; what is random comes from the seed that
 //! the caller hands in.
 
+mod attempts;
 mod by_version;
 pub mod compose;
 mod draw;
 mod error;
+mod faults;
 mod knowledge;
 mod legality;
 mod mersenne_twister;
@@ -27,11 +29,13 @@ mod stream;
 pub mod tree;
 mod workloads;
 
+pub use attempts::{AbortRequest, AfterAbort};
 pub use draw::{
     Anchors, Draw, DrawError, PathRandom, draw_anchored_path, draw_path,
     generate_random_upgrade_path,
 };
 pub use error::PlanRequestError;
+pub use faults::FaultRequest;
 pub use knowledge::{Knowledge, LearnError, UnknownTarget};
 pub use parameters::{ParameterError, ParameterMode, Parameters, parse_assignment};
 pub use path::{admit_stop, parse_version, parse_versions};

@@ -1,6 +1,8 @@
 //! From a request to a plan.
 
+use crate::attempts::{AbortRequest, attempts, steps};
 use crate::error::PlanRequestError;
+use crate::faults::faults;
 use crate::knowledge::Knowledge;
 use crate::legality::{self, Illegal};
 use crate::parameters::ParameterMode;
@@ -9,12 +11,12 @@ use crate::request::{Generator, ParameterRequest, Request, UnknownName};
 use crate::route::Router;
 use crate::seed::{DEFAULT_SEED, Seed};
 use crate::services::generate_upgrade_args;
+use changeover_model::fault::{Point, Surroundings};
 use changeover_model::format::Kind;
 use changeover_model::plan::{
-    BUDGETS, MAX_CLIENTS, MAX_PROBE_INTERVAL_MS, MAX_RATE, MAX_TIMEOUT_MS, Plan, StepPlan, Timeout,
+    BUDGETS, MAX_CLIENTS, MAX_PROBE_INTERVAL_MS, MAX_RATE, MAX_TIMEOUT_MS, Plan, Timeout,
     WorkloadPlan,
 };
-use changeover_model::service::ServiceArgs;
 use changeover_model::target::{Target, TargetHead};
 use changeover_model::version::PathVersion;
 use std::collections::BTreeMap;
@@ -50,15 +52,34 @@ pub fn plan(request: &Request, known: &Knowledge) -> Result<(Plan, Vec<String>),
     warnings.extend(more);
     let (models, details) = request.workload.of_target(known, &path)?;
     warnings.extend(details.skipped.iter().map(ToString::to_string));
-    let services = generate_upgrade_args(&path, &parameters, image_repository(request, head)?)?;
-    let last = steps(&path, &services).len();
-    let scenario = request
-        .scenario
-        .map(|preset| preset.plan(u32::try_from(last).unwrap_or(u32::MAX), &seed));
+    let runtime = runtime(request, &known.target)?;
+    let metadata_store = metadata_store(request, head)?;
+    let attempts = attempts(&path, request.abort.as_ref(), &known.target, runtime)?;
+    let versions: Vec<PathVersion> = std::iter::once(&path[0])
+        .chain(attempts.iter().map(|attempt| &attempt.to))
+        .cloned()
+        .collect();
+    let images = image_repository(request, head)?;
+    let mut services = generate_upgrade_args(&versions, &parameters, images)?;
+    let steps = steps(&path, &attempts, &mut services);
+    let last = u32::try_from(steps.len()).unwrap_or(u32::MAX);
+    let scenario = request.scenario.map(|preset| preset.plan(last, &seed));
+    let called_off: Vec<Option<Point>> = steps.iter().map(|step| step.called_off_at).collect();
+    let faults = faults(
+        &request.faults,
+        &seed,
+        &Surroundings {
+            target: &known.target,
+            runtime,
+            metadata_store,
+            steps: last,
+            called_off: &called_off,
+        },
+    )?;
     let plan = Plan {
         format: Kind::Plan.mark(),
         target: head.name.clone(),
-        runtime: runtime(request, &known.target)?.to_owned(),
+        runtime: runtime.to_owned(),
         strategy: request.strategy().name().to_owned(),
         seed: seed.to_string(),
         rng: request
@@ -66,7 +87,7 @@ pub fn plan(request: &Request, known: &Knowledge) -> Result<(Plan, Vec<String>),
             .generator
             .unwrap_or(Generator::Chacha)
             .to_string(),
-        steps: steps(&path, &services),
+        steps,
         path,
         services,
         workload: WorkloadPlan {
@@ -76,11 +97,11 @@ pub fn plan(request: &Request, known: &Knowledge) -> Result<(Plan, Vec<String>),
         },
         timeouts_ms: timeouts(request, &known.target)?,
         budgets: budgets(request, &known.target)?,
-        metadata_store: metadata_store(request, head)?.to_owned(),
+        metadata_store: metadata_store.to_owned(),
         instance_args: request.instance_args.clone(),
         rules: router.rule_names(),
-        faults: Vec::new(),
-        abort_at: None,
+        faults,
+        abort_at: request.abort.as_ref().map(AbortRequest::word),
         repeat: 1,
         control: false,
         scenario,
@@ -157,21 +178,6 @@ pub(crate) fn is_repository(text: &str) -> bool {
     let last = text.rsplit('/').next().unwrap_or_default();
     let tame = |c: char| c.is_ascii_alphanumeric() || "._-:/".contains(c);
     !last.is_empty() && !last.contains(':') && text.chars().all(tame)
-}
-
-fn steps(path: &[PathVersion], services: &[ServiceArgs]) -> Vec<StepPlan> {
-    path.windows(2)
-        .zip(services.windows(2))
-        .zip(1..)
-        .map(|((versions, services), number)| StepPlan {
-            number,
-            from: versions[0].clone(),
-            to: versions[1].clone(),
-            service: services[1].name.clone(),
-            previous_service: services[0].name.clone(),
-            deploy_generation: services[1].deploy_generation,
-        })
-        .collect()
 }
 
 fn workload(

@@ -1,5 +1,7 @@
 //! What a person asks a plan for.
 
+use crate::attempts::AbortRequest;
+use crate::faults::FaultRequest;
 use crate::parameters::ParameterMode;
 use crate::scenario::Preset;
 use crate::workloads::WorkloadRequest;
@@ -149,6 +151,10 @@ pub struct Request {
     pub metadata_store: Option<String>,
     /// Arguments that every instance gets besides its own.
     pub instance_args: Vec<String>,
+    /// What is broken on purpose.
+    pub faults: FaultRequest,
+    /// Where upgrades are called off.
+    pub abort: Option<AbortRequest>,
     /// What is done before, during and after the upgrades; the path is its too, unless one is asked for.
     pub scenario: Option<&'static Preset>,
 }
@@ -195,5 +201,6 @@ impl Request {
         drawn
             || self.strategy() == Strategy::Random
             || self.parameters.mode == Some(ParameterMode::Random)
+            || self.faults.random > 0
     }
 }

@@ -8,6 +8,7 @@ use crate::request::{Generator, Strategy};
 use crate::route::Router;
 use crate::seed::Seed;
 use crate::{legality, path, workloads};
+use changeover_model::fault::{Point, Surroundings, check_faults};
 use changeover_model::plan::{Plan, PlanError};
 use changeover_model::service::ServiceArgs;
 use changeover_model::target::TargetHead;
@@ -34,7 +35,7 @@ pub fn review(
     Generator::from_str(&plan.rng)?;
     Seed::from_str(&plan.seed)?;
     for (index, service) in plan.services.iter().enumerate() {
-        obeyed(service, &plan.path[index], known).map_err(|(field, problem)| PlanError {
+        obeyed(service, plan.version_of_service(index), known).map_err(|(field, problem)| PlanError {
             at: format!("services[{index}].{field}"),
             problem,
         })?;
@@ -49,6 +50,17 @@ pub fn review(
             return Err(PlanError { at, problem }.into());
         }
     }
+    let called_off: Vec<Option<Point>> = plan.steps.iter().map(|s| s.called_off_at).collect();
+    check_faults(
+        &plan.faults,
+        &Surroundings {
+            target: &known.target,
+            runtime: &plan.runtime,
+            metadata_store: &plan.metadata_store,
+            steps: u32::try_from(plan.steps.len()).unwrap_or(u32::MAX),
+            called_off: &called_off,
+        },
+    )?;
     let mut warnings = path::admit(&plan.path, &known.catalog)?;
     warnings.extend(
         plan.workload

@@ -6,7 +6,7 @@ use changeover_model::version::PathVersion;
 use std::collections::BTreeMap;
 
 /// The slots, used in turn.
-const SLOTS: [&str; 2] = ["mz_1", "mz_2"];
+pub(crate) const SLOTS: [&str; 2] = ["mz_1", "mz_2"];
 
 /// The arguments for every service of an upgrade path, as the Python module's `generate_materialized_upgrade_args`
 /// gives them.

@@ -1,6 +1,7 @@
 //! A plan as a numbered tree of what will happen, for people.
 
 use crate::route::joined;
+use changeover_model::fault::{Fault, Point};
 use changeover_model::plan::{BUDGETS, Plan, StepPlan, Timeout};
 use changeover_model::target::Instances;
 use changeover_model::text::harmless;
@@ -69,14 +70,7 @@ pub fn render(plan: &Plan, instances: &Instances) -> String {
         return out;
     }
     let mut branches = vec![start(plan, manner)];
-    branches.extend(plan.steps.iter().zip(1..).map(|(step, service)| {
-        upgrade(
-            plan,
-            step,
-            plan.services[service - 1].deploy_generation,
-            manner,
-        )
-    }));
+    branches.extend(plan.steps.iter().map(|step| upgrade(plan, step, manner)));
     branches.push(end(plan, manner));
     let last = branches.len() - 1;
     for (number, branch) in branches.into_iter().enumerate() {
@@ -149,58 +143,125 @@ fn attach(service: &str, generation: u64) -> String {
     format!("attach to {service}, generation {generation}, which runs already")
 }
 
-fn upgrade(plan: &Plan, step: &StepPlan, previous_generation: u64, manner: Manner) -> Branch {
+/// What is done in a step, each with the point that the step has reached by then at the latest. A fault at that point
+/// comes after it.
+fn course(plan: &Plan, step: &StepPlan, previous: u64, manner: Manner) -> Vec<(Point, String)> {
     let StepPlan {
-        number: _,
-        from,
-        to,
         service,
         previous_service,
         deploy_generation,
+        ..
     } = step;
-    Branch {
-        title: format!("upgrade {from} → {to}"),
-        leaves: vec![
+    vec![
+        (
+            Point::Booting,
             match manner {
                 Manner::Started => format!(
                     "start service {service}, generation {deploy_generation}, read-only, over the same metadata store"
                 ),
                 Manner::Attached => attach(service, *deploy_generation),
             },
+        ),
+        (
+            Point::CatchingUp,
             format!(
                 "wait for its first status answer ({})",
                 at_most(plan, Timeout::Boot)
             ),
+        ),
+        (
+            Point::Ready,
             format!(
                 "wait until it is ready to promote ({})",
                 at_most(plan, Timeout::CatchUp)
             ),
-            format!("promote {service}"),
+        ),
+        (Point::PromoteSent, format!("promote {service}")),
+        (
+            Point::Leader,
             format!("wait until it leads ({})", at_most(plan, Timeout::Promote)),
+        ),
+        (
+            Point::Serving,
             format!(
                 "wait until it answers a query ({})",
                 at_most(plan, Timeout::Bootstrap)
             ),
+        ),
+        (
+            Point::Serving,
             format!("point the front door at {service}, check its version"),
+        ),
+        (
+            Point::Retiring,
             match manner {
                 Manner::Started => format!(
-                    "wait until {previous_service}, generation {previous_generation}, has fenced itself and is gone ({})",
+                    "wait until {previous_service}, generation {previous}, has fenced itself and is gone ({})",
                     at_most(plan, Timeout::Retire)
                 ),
                 // Nobody sees its process.
                 Manner::Attached => format!(
-                    "meanwhile watch {previous_service}, generation {previous_generation}: it must take no write any more"
+                    "meanwhile watch {previous_service}, generation {previous}: it must take no write any more"
                 ),
             },
-            // Nothing else goes on in a quiet window: reading everything back comes after it.
-            format!("quiet window of {}", quiet_window(plan)),
-            "read back everything acknowledged, through the front door".to_owned(),
-        ],
+        ),
+    ]
+}
+
+fn upgrade(plan: &Plan, step: &StepPlan, manner: Manner) -> Branch {
+    let previous = plan.leader_before(step.number).deploy_generation;
+    let mut course = course(plan, step, previous, manner);
+    if let Some(point) = step.called_off_at {
+        course.retain(|(reached, _)| *reached <= point);
+    }
+    let mut faults: Vec<_> = plan
+        .faults
+        .iter()
+        .filter(|fault| fault.is_in(step.number))
+        .collect();
+    faults.sort_by_key(|fault| fault.point);
+    let mut faults = faults.into_iter().peekable();
+    let mut leaves = Vec::new();
+    for (reached, leaf) in course {
+        while let Some(fault) = faults.next_if(|fault| fault.point < reached) {
+            leaves.push(broken(fault));
+        }
+        leaves.push(leaf);
+    }
+    leaves.extend(faults.map(broken));
+    let StepPlan {
+        from,
+        to,
+        service,
+        previous_service,
+        ..
+    } = step;
+    if let Some(point) = step.called_off_at {
+        leaves.push(format!("call it off at point {point}: stop {service}"));
+        leaves.push(format!(
+            "see that {previous_service}, generation {previous}, still leads, and start it again in place"
+        ));
+    }
+    // Nothing else goes on in a quiet window: reading everything back comes after it.
+    leaves.push(format!("quiet window of {}", quiet_window(plan)));
+    leaves.push("read back everything acknowledged, through the front door".to_owned());
+    Branch {
+        title: match step.called_off_at {
+            None => format!("upgrade {from} → {to}"),
+            Some(point) => format!("upgrade {from} → {to}, called off at point {point}"),
+        },
+        leaves,
     }
 }
 
+/// A fault, and what must come of it.
+fn broken(fault: &Fault) -> String {
+    format!("fault {fault}: {}", fault.expectation().words())
+}
+
 fn end(plan: &Plan, manner: Manner) -> Branch {
-    let leader = &plan.services[plan.services.len() - 1];
+    let last = u32::try_from(plan.steps.len()).unwrap_or(u32::MAX);
+    let leader = plan.leader_before(last.saturating_add(1));
     Branch {
         title: "end".to_owned(),
         leaves: vec![

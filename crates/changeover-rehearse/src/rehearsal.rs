@@ -265,7 +265,8 @@ impl Rehearsal {
     }
 
     async fn launch(&self, index: usize) -> Result<Launch, Ending> {
-        let (service, version) = (&self.plan.services[index], &self.plan.path[index]);
+        let service = &self.plan.services[index];
+        let version = self.plan.version_of_service(index);
         self.launcher
             .launch(&*self.driver.runtime, service, version)
             .await

@@ -7,7 +7,7 @@ use crate::record::{About, Recorder};
 use changeover_model::event::{EndMeaning, EventKind, ProcessEnd, RestartReason, StopReason};
 use changeover_model::status::DeploymentStatus;
 use changeover_model::target::{ContainerTemplate, Instances};
-use changeover_runtime::{Ended, Instance, InstanceSpec};
+use changeover_runtime::{Disturbance, Ended, Instance, InstanceSpec, RuntimeError};
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -151,7 +151,7 @@ pub enum Now {
 pub struct State {
     /// How many processes there were: tells one from the next.
     pub starts: u64,
-    /// How many of them crashed.
+    /// How many of them crashed, or were ended by a fault.
     pub crashes: u64,
     /// What the process does now.
     pub now: Now,
@@ -161,6 +161,16 @@ struct StopRequest {
     reason: StopReason,
     grace: Duration,
     done: oneshot::Sender<()>,
+}
+
+/// What can be asked of the task.
+enum Request {
+    Stop(StopRequest),
+    Disturb {
+        how: Disturbance,
+        done: oneshot::Sender<Result<(), RuntimeError>>,
+    },
+    Condition(oneshot::Sender<String>),
 }
 
 /// How far a process got.
@@ -188,7 +198,7 @@ pub struct Supervisor {
     state: watch::Receiver<State>,
     step: Arc<AtomicU32>,
     progress: Arc<Mutex<Reached>>,
-    stops: mpsc::Sender<StopRequest>,
+    requests: mpsc::Sender<Request>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -209,7 +219,7 @@ impl Supervisor {
                 pid: instance.pid(),
             },
         });
-        let (stops, requests) = mpsc::channel(1);
+        let (requests, asked) = mpsc::channel(1);
         let step = Arc::new(AtomicU32::new(step));
         let progress = Arc::new(Mutex::new(Reached::unasked(1)));
         let keeper = Keeper {
@@ -222,14 +232,15 @@ impl Supervisor {
             row: CrashRow::default(),
             born: Instant::now(),
             restart: None,
+            by_fault: false,
         };
         Supervisor {
             spec,
             state,
             step,
             progress,
-            stops,
-            _task: AbortOnDropHandle::new(tokio::spawn(keeper.keep(requests))),
+            requests,
+            _task: AbortOnDropHandle::new(tokio::spawn(keeper.keep(asked))),
         }
     }
 
@@ -282,8 +293,34 @@ impl Supervisor {
             done,
         };
         // When the task is over, so is the instance.
-        if self.stops.send(request).await.is_ok() {
+        if self.requests.send(Request::Stop(request)).await.is_ok() {
             let _ = stopped.await;
+        }
+    }
+
+    /// Does to the process what a fault does. An end that comes of it says nothing of the instance: the process is
+    /// started again, as after a crash, and no crash is counted.
+    ///
+    /// # Errors
+    ///
+    /// When there is no process that this could be done to.
+    pub async fn disturb(&self, how: Disturbance) -> Result<(), RuntimeError> {
+        let (done, answer) = oneshot::channel();
+        let gone = || RuntimeError::new(format!("{} is gone", self.spec.slot));
+        let request = Request::Disturb { how, done };
+        self.requests.send(request).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// What the process does now, in words.
+    pub async fn condition(&self) -> String {
+        let (tell, told) = oneshot::channel();
+        match self.requests.send(Request::Condition(tell)).await {
+            Ok(()) => told.await.unwrap_or_else(|_| "gone".to_owned()),
+            Err(_) => match self.state().now {
+                Now::Gone(gone) => gone.to_string(),
+                _ => "gone".to_owned(),
+            },
         }
     }
 }
@@ -344,10 +381,12 @@ struct Keeper {
     born: Instant,
     /// When the process is to be started again, and why.
     restart: Option<(Instant, RestartReason)>,
+    /// A fault has ended the process, or is about to.
+    by_fault: bool,
 }
 
 impl Keeper {
-    async fn keep(mut self, mut requests: mpsc::Receiver<StopRequest>) {
+    async fn keep(mut self, mut requests: mpsc::Receiver<Request>) {
         loop {
             let running = matches!(self.publish.borrow().now, Now::Running { .. });
             let due = self.restart.map(|(at, _)| at);
@@ -355,11 +394,21 @@ impl Keeper {
                 // A stop first: what it ends must not be restarted.
                 biased;
                 request = requests.recv() => {
-                    let Some(request) = request else { return };
-                    self.stop(&request).await;
-                    // Whoever asked may have stopped waiting.
-                    let _ = request.done.send(());
-                    return;
+                    // Whoever asks may have stopped waiting.
+                    match request {
+                        None => return,
+                        Some(Request::Stop(request)) => {
+                            self.stop(&request).await;
+                            let _ = request.done.send(());
+                            return;
+                        }
+                        Some(Request::Disturb { how, done }) => {
+                            let _ = done.send(self.disturb(how).await);
+                        }
+                        Some(Request::Condition(told)) => {
+                            let _ = told.send(self.instance.condition().await);
+                        }
+                    }
                 }
                 ended = self.instance.ended(), if running => self.ended(ended),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.start_again().await,
@@ -376,10 +425,19 @@ impl Keeper {
         self.publish.send_modify(|state| state.now = now);
     }
 
+    async fn disturb(&mut self, how: Disturbance) -> Result<(), RuntimeError> {
+        let done = self.instance.disturb(how).await;
+        let ends = matches!(how, Disturbance::Kill | Disturbance::End(_));
+        self.by_fault |= ends && done.is_ok();
+        done
+    }
+
     /// Decides what an end means. The event comes first: whoever watches the state may act on it at once.
     fn ended(&mut self, ended: Ended) {
         let Ended { end, by_us } = ended;
         match self.announce_end(ended) {
+            // A process that had ended by itself when the fault came has an end of its own.
+            EndMeaning::Crash if self.by_fault => self.ended_by_fault(),
             _ if by_us => self.publish(Now::Gone(Gone::Stopped(end))),
             EndMeaning::Fenced => self.publish(Now::Gone(Gone::Fenced(end))),
             EndMeaning::Restart => {
@@ -397,8 +455,19 @@ impl Keeper {
             end,
             meaning,
             by_us,
+            by_fault: self.by_fault && meaning == EndMeaning::Crash,
         });
         meaning
+    }
+
+    /// The process is started again as after a crash, but nothing is held against it.
+    fn ended_by_fault(&mut self) {
+        self.by_fault = false;
+        self.restart = Some((Instant::now() + CRASH_PAUSE, RestartReason::Fault));
+        self.publish.send_modify(|state| {
+            state.crashes += 1;
+            state.now = Now::Restarting;
+        });
     }
 
     fn crashed(&mut self, end: ProcessEnd) {
@@ -435,6 +504,7 @@ impl Keeper {
             return;
         }
         self.born = Instant::now();
+        self.by_fault = false;
         let pid = self.instance.pid();
         let starts = self.publish.borrow().starts + 1;
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Reached::unasked(starts);

@@ -44,6 +44,11 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
             reason: RestartReason::Crashed,
         } => format!("{instance} crashed and is restarted"),
         EventKind::ProcessEnded {
+            end,
+            by_fault: true,
+            ..
+        } => format!("{instance} ended by a fault: {end}"),
+        EventKind::ProcessEnded {
             end, by_us: false, ..
         } => format!("{instance} ended: {end}"),
         EventKind::ProcessEnded {
@@ -193,6 +198,39 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
             seen: StatusSeen::Unreachable,
             ..
         } if event.generation.is_none() => format!("{instance} cannot be reached"),
+        EventKind::PointReached { point, held } => match held {
+            true => format!("{instance} waits at point {point}"),
+            false => format!("point {point} is reached"),
+        },
+        EventKind::FaultIntent { fault, before } => {
+            format!("fault {fault}; before: {}", harmless(before))
+        }
+        EventKind::FaultDone {
+            fault,
+            after,
+            evidence,
+        } => match evidence {
+            Some(evidence) => format!("fault {fault} took effect: {}", harmless(evidence)),
+            None => format!("fault {fault} took no effect; after: {}", harmless(after)),
+        },
+        EventKind::FaultOver { fault, after, .. } => {
+            format!("fault {fault} is over: {}", harmless(after))
+        }
+        EventKind::FaultMissed { fault, reason } => {
+            format!("fault {fault} did not happen: {}", harmless(reason))
+        }
+        EventKind::CallOffIntent { point } => {
+            format!("the upgrade is called off at point {point}")
+        }
+        EventKind::CallOffDone { old_leads, .. } => match old_leads {
+            true => "called off; the old instance leads".to_owned(),
+            false => "called off; the old instance does not lead any more".to_owned(),
+        },
+        EventKind::ComebackIntent => format!("{instance} is started again, to see whether it can be"),
+        EventKind::ComebackDone { problem } => match problem {
+            None => format!("{instance} leads again"),
+            Some(problem) => format!("{instance} does not come back: {}", harmless(problem)),
+        },
         EventKind::RunEnded => "the run is over".to_owned(),
         // Intents announce what the done event tells, and the rest happens in every step.
         EventKind::PhaseStarted { .. }
@@ -203,7 +241,7 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
         | EventKind::QuietWindowEnded
         | EventKind::SpawnIntent { .. }
         | EventKind::RestartIntent {
-            reason: RestartReason::Asked,
+            reason: RestartReason::Asked | RestartReason::Fault | RestartReason::Comeback,
         }
         | EventKind::StatusSeen {
             seen: StatusSeen::Unreachable,
@@ -277,6 +315,9 @@ pub(crate) fn is_bad_news(kind: &EventKind) -> bool {
             | EventKind::DeadlinePassed { .. }
             | EventKind::StepFailed { .. }
             | EventKind::StepEnded { completed: false }
+            | EventKind::FaultDone { evidence: None, .. }
+            | EventKind::FaultMissed { .. }
+            | EventKind::ComebackDone { problem: Some(_) }
             | EventKind::Leftover { .. }
             | EventKind::CleanUpDone { left: Some(_) }
             | EventKind::Interrupted { .. }

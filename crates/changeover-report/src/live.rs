@@ -400,6 +400,7 @@ mod tests {
             end: ProcessEnd::Code(0),
             meaning: EndMeaning::Fenced,
             by_us: false,
+            by_fault: false,
         };
         picture.event(&event(7, 1, "mz_1", 0, end));
         picture.event(&event(8, 1, "mz_2", 1, EventKind::SwitchDone));
@@ -437,6 +438,7 @@ mod tests {
                 end: ProcessEnd::Code(166),
                 meaning: EndMeaning::Restart,
                 by_us: false,
+                by_fault: false,
             };
             live.event(&event(at_ms, 1, "mz_1", 0, end));
             if drawn.last() != Some(&live.drawn) {

@@ -56,6 +56,30 @@ pub struct Ended {
     pub by_us: bool,
 }
 
+/// What a fault does to a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disturbance {
+    /// It is killed, without a chance to do anything more.
+    Kill,
+    /// It is asked to end, softly, and after this long killed.
+    End(Duration),
+    /// It stands still: it keeps its connections, and answers nothing.
+    Pause,
+    /// It goes on.
+    Resume,
+}
+
+impl fmt::Display for Disturbance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Disturbance::Kill => "killed",
+            Disturbance::End(_) => "ended",
+            Disturbance::Pause => "paused",
+            Disturbance::Resume => "resumed",
+        })
+    }
+}
+
 /// Why a runtime could not do something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuntimeError {
@@ -124,6 +148,24 @@ pub trait Instance: Send {
 
     /// Ends the process: softly, and after `grace` the hard way. Returns how it ended; at once if it already had.
     async fn stop(&mut self, grace: Duration) -> Ended;
+
+    /// Breaks its process on purpose, or mends what was broken. Returns once the process is what it was to become; its
+    /// end is then seen by [`Instance::ended`], like any other's.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such process, or nobody here can do that to it.
+    async fn disturb(&mut self, how: Disturbance) -> Result<(), RuntimeError> {
+        Err(RuntimeError::new(format!(
+            "instance {} cannot be {how}: its process is not ours to break",
+            self.spec().slot
+        )))
+    }
+
+    /// What its process does now, in words, such as `process 17 is stopped`.
+    async fn condition(&mut self) -> String {
+        format!("process {}", self.pid())
+    }
 
     /// The last `lines` lines of its log, made harmless for a terminal.
     fn log_tail(&self, lines: usize) -> Vec<String>;

@@ -278,6 +278,7 @@ mod tests {
                     end: ProcessEnd::Code(166),
                     meaning: EndMeaning::Restart,
                     by_us: false,
+                    by_fault: false,
                 });
                 e.restarted();
                 e.on(1).status(IsLeader).on(0).status(IsLeader);

@@ -123,10 +123,11 @@ pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
                 end,
                 meaning,
                 by_us,
+                by_fault,
             } => {
                 let last = who.last;
                 who.end();
-                if *by_us {
+                if *by_us || *by_fault {
                     continue;
                 }
                 let after = After {
@@ -522,6 +523,7 @@ mod tests {
                 end: ProcessEnd::Signal(9),
                 meaning: EndMeaning::Crash,
                 by_us: true,
+                by_fault: false,
             });
         });
         assert_eq!(stopped, []);

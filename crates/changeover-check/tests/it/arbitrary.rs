@@ -127,7 +127,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
         4 => phase().prop_map(|phase| EventKind::PhaseStarted { phase }),
         2 => any::<bool>().prop_map(|completed| EventKind::StepEnded { completed }),
         4 => (select(vec![EndMeaning::Fenced, EndMeaning::Crash, EndMeaning::Restart]), any::<bool>()).prop_map(
-            |(meaning, by_us)| EventKind::ProcessEnded { end: ProcessEnd::Code(3), meaning, by_us }
+            |(meaning, by_us)| EventKind::ProcessEnded { end: ProcessEnd::Code(3), meaning, by_us, by_fault: false }
         ),
         1 => phase().prop_map(|phase| EventKind::DeadlinePassed {
             phase,

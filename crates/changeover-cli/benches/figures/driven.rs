@@ -125,6 +125,7 @@ pub(crate) fn step(generation: u64, from: &PathVersion, to: &PathVersion) -> Ste
         service: slot(generation),
         previous_service: slot(generation + 1),
         deploy_generation: generation,
+        called_off_at: None,
     }
 }
 

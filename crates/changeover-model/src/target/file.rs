@@ -23,6 +23,9 @@ pub struct TargetFile {
     pub(super) ready: Option<Ready>,
     /// What is examined around a hand-over besides what clients see.
     pub(super) examine: Option<Examine>,
+    /// How it is seen, or brought about, that a step has reached a point at which a fault is planned.
+    #[serde(default)]
+    pub(super) points: Points,
     /// How clients talk to it.
     pub(super) client: Client,
     /// What workloads other than `set` can do with it.
@@ -237,6 +240,18 @@ pub(super) struct Examine {
     pub(super) catalog_query: Option<String>,
     /// How long that may take.
     pub(super) catalog_query_ms: Option<u64>,
+}
+
+/// How a step's points are reached. Most are seen by the status, by how a process ends, or are calls of our own.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Points {
+    /// Arguments that make an instance wait at a point until it is released, with `{point}` and `{socket}`: it connects
+    /// to that Unix socket and goes on when the connection is closed. Processes only.
+    pub(super) hold: Option<Vec<String>>,
+    /// What a line of an instance's log contains when it has reached a point, by the point's name.
+    #[serde(default)]
+    pub(super) log: BTreeMap<String, String>,
 }
 
 /// How clients talk to it: in SQL, or in requests written as `METHOD path body`.

@@ -5,6 +5,7 @@ mod container;
 mod file;
 mod http;
 mod lines;
+mod points;
 mod read;
 mod template;
 
@@ -15,6 +16,7 @@ pub use container::{
 pub use file::TargetFile;
 pub use http::{HttpTemplate, http_template};
 pub use lines::line_of_key;
+pub use points::{PointsTemplate, Reach};
 pub use read::TargetError;
 pub use template::{fill, has, placeholders};
 
@@ -44,6 +46,8 @@ pub struct Target {
     pub ready: Option<String>,
     /// What is examined around a hand-over besides what clients see.
     pub examine: Examine,
+    /// How the points of a step are reached at which a fault can happen.
+    pub points: PointsTemplate,
     /// How clients talk to it.
     pub client: ClientTemplate,
     /// What workloads other than `set` can do with it.
@@ -263,6 +267,11 @@ impl Target {
             budgets.extend(container.budgets.clone());
         }
         budgets
+    }
+
+    /// Whether its instances run already, so that they are neither started nor ended.
+    pub fn is_attached(&self) -> bool {
+        matches!(self.instances, Instances::Attached(_))
     }
 
     /// What is asked to see whether an instance serves.

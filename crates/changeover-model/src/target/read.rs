@@ -4,8 +4,8 @@ use super::file::{self, TargetFile};
 use super::lines::{Part, line_at, line_of};
 use super::{
     BlobStores, ClientTemplate, ContainerTemplate, Endpoint, Examine, HTTP, InstanceTemplate,
-    Instances, Licence, LoadDefaults, LoopTemplate, Promote, Recipe, Status, StatusTemplate,
-    Target, TargetHead, Variant, Versions, WorkloadTemplate, check,
+    Instances, Licence, LoadDefaults, LoopTemplate, PointsTemplate, Promote, Recipe, Status, StatusTemplate,
+    Target, TargetHead, Variant, Versions, WorkloadTemplate, check, has,
 };
 use crate::nearest;
 use crate::plan::{BUDGETS, MAX_TIMEOUT_MS, Timeout};
@@ -168,6 +168,7 @@ fn target(file: TargetFile) -> Result<Target, Problem> {
         promote,
         ready: file.ready.map(|ready| ready.sql),
         examine: file.examine.map(examine).transpose()?.unwrap_or_default(),
+        points: points(file.points)?,
         client: ClientTemplate {
             url,
             create: file.client.create,
@@ -263,6 +264,30 @@ fn examine(file: file::Examine) -> Result<Examine, Problem> {
             (Some(_), None) => return Err(both("catalog_query", "catalog_query_ms")),
             (None, Some(_)) => return Err(both("catalog_query_ms", "catalog_query")),
         },
+    })
+}
+
+fn points(file: file::Points) -> Result<PointsTemplate, Problem> {
+    let hold_names = |hold: &[String], name| hold.iter().any(|word| has(word, name));
+    if let Some(hold) = &file.hold {
+        for name in ["point", "socket"] {
+            if !hold_names(hold, name) {
+                let words = format!("has no {{{name}}}; an instance must be told both");
+                return Err(problem("points", "hold", words));
+            }
+        }
+    }
+    let log = file.log.into_iter().map(|(name, text)| match name.parse() {
+        Ok(_) if text.is_empty() => {
+            let words = "is empty; every line of a log contains that";
+            Err(problem("points", "log", words).at(name.as_str()))
+        }
+        Ok(point) => Ok((point, text)),
+        Err(words) => Err(problem("points", "log", words).at(name.as_str())),
+    });
+    Ok(PointsTemplate {
+        log: log.collect::<Result<_, _>>()?,
+        hold: file.hold,
     })
 }
 

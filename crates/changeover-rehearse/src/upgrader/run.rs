@@ -127,6 +127,7 @@ impl Run {
             service: new.name().to_owned(),
             previous_service: previous.name().to_owned(),
             deploy_generation: new.args().deploy_generation,
+            called_off_at: None,
         };
         self.driver
             .replace(leader, &step, launch)

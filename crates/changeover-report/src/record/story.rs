@@ -231,9 +231,11 @@ impl Story {
                 end,
                 meaning,
                 by_us,
+                by_fault,
             } => {
                 if let Some(instance) = self.instances.iter_mut().find(|i| known(i)) {
                     instance.end = Some(match (meaning, by_us) {
+                        _ if *by_fault => format!("{end}, ended by a fault"),
                         (_, true) => format!("{end}, ended by the harness"),
                         (EndMeaning::Fenced, false) => format!("{end}, fenced"),
                         (EndMeaning::Restart, false) => format!("{end}, asks for a restart"),

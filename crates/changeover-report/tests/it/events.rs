@@ -80,6 +80,7 @@ fn story() -> Vec<Event> {
             end: ProcessEnd::Signal(9),
             meaning: EndMeaning::Crash,
             by_us: false,
+            by_fault: false,
         },
     );
     for reason in [RestartReason::Crashed, RestartReason::Asked] {
@@ -131,6 +132,7 @@ fn story() -> Vec<Event> {
             end: ProcessEnd::Signal(15),
             meaning: EndMeaning::Crash,
             by_us: true,
+            by_fault: false,
         },
     );
     tell(

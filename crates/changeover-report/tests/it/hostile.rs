@@ -62,6 +62,7 @@ fn markup_in_logs_answers_and_findings_is_shown_and_not_obeyed() {
         end: ProcessEnd::Code(1),
         meaning: EndMeaning::Crash,
         by_us: false,
+        by_fault: false,
     });
     record.log_line(EVIL, 1, &format!("1970-01-01T00:00:01Z ERROR {EVIL}"));
     let html = page::render(&record);

@@ -38,6 +38,7 @@ fn gap(lane: Option<&str>, class: Class, connection: Connection) -> GapReport {
         longest_ms: Some(1830.0),
         total_ms: 1830.0,
         count: 1,
+        unexplained_ms: None,
         resolution_ms: 251.0,
         lane: lane.map(str::to_owned),
         spans: Vec::new(),
@@ -49,6 +50,7 @@ fn seen(lane: &str, from_s: f64, ended: bool) -> SeenGap {
         lane: lane.to_owned(),
         from_s,
         ms: 1830.0,
+        unexplained_ms: None,
         resolution_ms: 251.0,
         ended,
         errors: errors(),
@@ -79,6 +81,7 @@ fn probed() -> Verdict {
             to: PathVersion::Current,
             service: "postgres://me@h:5432/d".to_owned(),
             deploy_generation: 0,
+            called_off: None,
             phases: Vec::new(),
             gaps: vec![
                 gap(None, Class::Write, Connection::Held),
@@ -99,6 +102,8 @@ fn probed() -> Verdict {
             unknown: 4,
             acknowledged_writes: Some(2391),
         },
+        faults: Vec::new(),
+        point_of_no_return: Vec::new(),
         skipped: Vec::new(),
         reproduce: "changeover probe postgres://me@h:5432/d".to_owned(),
         probe: Some(ProbeReport {

@@ -24,6 +24,7 @@ fn gap(class: Class, connection: Connection, longest_ms: Option<f64>) -> GapRepo
         longest_ms,
         total_ms: longest_ms.unwrap_or_default(),
         count: 1,
+        unexplained_ms: None,
         resolution_ms: 11.2,
         spans: Vec::new(),
         lane: None,
@@ -38,6 +39,7 @@ fn step(number: u32, from: &str, to: &str, write_ms: f64) -> StepReport {
         to: version(to),
         service: "mz_2".to_owned(),
         deploy_generation: u64::from(number),
+        called_off: None,
         phases: Phase::ALL
             .into_iter()
             .zip(phases)
@@ -90,6 +92,8 @@ pub(crate) fn passed() -> Verdict {
             unknown: 7,
             acknowledged_writes: Some(4201),
         },
+        faults: Vec::new(),
+        point_of_no_return: Vec::new(),
         skipped: Vec::new(),
         reproduce: "changeover rehearse --plan runs/a/plan.json".to_owned(),
         probe: None,

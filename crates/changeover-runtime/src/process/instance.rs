@@ -4,7 +4,7 @@ use super::ledger::{Ledger, Line};
 use super::log_tail;
 use super::mark::Mark;
 use super::proc_fs;
-use crate::{Ended, Instance, InstanceSpec, RuntimeError};
+use crate::{Disturbance, Ended, Instance, InstanceSpec, RuntimeError};
 use async_trait::async_trait;
 use changeover_model::event::ProcessEnd;
 use nix::sys::signal::{Signal, killpg};
@@ -20,6 +20,10 @@ use tokio::time::timeout;
 /// What of our own environment a process gets: where programs, home and temporary files are, and the language of
 /// messages. Everything else would make a run depend on who started it.
 const PASSED_ON: [&str; 4] = ["PATH", "HOME", "LANG", "TMPDIR"];
+
+/// How often, and how many times, it is looked whether a process has stopped. One that writes to a disk may take long.
+const STOPPING_LOOK: Duration = Duration::from_millis(1);
+const STOPPING_LOOKS: u32 = 2000;
 
 #[derive(Debug)]
 pub(super) struct ProcessInstance {
@@ -58,6 +62,21 @@ impl ProcessInstance {
             // The group may be gone already; that is what we want.
             let _ = killpg(Pid::from_raw(pid), signal);
         }
+    }
+
+    /// Waits until the kernel has stopped the process: a signal is delivered, not obeyed at once.
+    async fn stands_still(&self) -> Result<(), RuntimeError> {
+        for _ in 0..STOPPING_LOOKS {
+            match proc_fs::state(self.pid) {
+                Some('T' | 't') => return Ok(()),
+                Some('Z' | 'X') | None => break,
+                Some(_) => tokio::time::sleep(STOPPING_LOOK).await,
+            }
+        }
+        Err(RuntimeError::new(format!(
+            "process {} of instance {} was sent SIGSTOP and did not stop",
+            self.pid, self.spec.slot
+        )))
     }
 
     fn note_end(&mut self, status: std::io::Result<ExitStatus>, by_us: bool) -> Ended {
@@ -215,6 +234,8 @@ impl Instance for ProcessInstance {
             Some(ended) => ended,
             None => {
                 self.signal_group(Signal::SIGTERM);
+                // One that a fault has stopped must go on to leave.
+                self.signal_group(Signal::SIGCONT);
                 let status = match timeout(grace, self.child.wait()).await {
                     Ok(status) => status,
                     Err(_) => {
@@ -230,6 +251,41 @@ impl Instance for ProcessInstance {
         let cleared = tokio::task::spawn_blocking(move || mark.end_carriers()).await;
         self.cleared = cleared.is_ok();
         ended
+    }
+
+    async fn disturb(&mut self, how: Disturbance) -> Result<(), RuntimeError> {
+        if self.ended.is_some() || self.child.id().is_none() {
+            return Err(RuntimeError::new(format!(
+                "process {} of instance {} has ended, and cannot be {how}",
+                self.pid, self.spec.slot
+            )));
+        }
+        match how {
+            Disturbance::Kill => self.signal_group(Signal::SIGKILL),
+            Disturbance::End(grace) => {
+                self.signal_group(Signal::SIGTERM);
+                // Not noted: whoever waits for its end shall see it.
+                if timeout(grace, self.child.wait()).await.is_err() {
+                    self.signal_group(Signal::SIGKILL);
+                }
+            }
+            Disturbance::Pause => {
+                self.signal_group(Signal::SIGSTOP);
+                self.stands_still().await?;
+            }
+            Disturbance::Resume => self.signal_group(Signal::SIGCONT),
+        }
+        Ok(())
+    }
+
+    async fn condition(&mut self) -> String {
+        let pid = self.pid;
+        match (self.ended, proc_fs::state(pid)) {
+            (Some(Ended { end, .. }), _) => format!("process {pid} has ended ({end})"),
+            (None, Some('T' | 't')) => format!("process {pid} is stopped"),
+            (None, Some('Z' | 'X') | None) => format!("process {pid} has ended"),
+            (None, Some(_)) => format!("process {pid} runs"),
+        }
     }
 
     fn log_tail(&self, lines: usize) -> Vec<String> {

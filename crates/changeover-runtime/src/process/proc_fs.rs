@@ -17,6 +17,12 @@ pub(super) fn process(pid: u32) -> Option<Seen> {
     parse_stat(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// The letter of a process's state, such as `T` for stopped; `None` if there is none.
+pub(super) fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    parse_fields(pid, &stat)?.1.chars().next()
+}
+
 /// When a child of ours was started, also if it has already ended but nobody has waited for it.
 pub(super) fn start_of(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

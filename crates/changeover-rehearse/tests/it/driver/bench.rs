@@ -363,6 +363,7 @@ pub(crate) fn plan(timeouts: &[(&str, u64)]) -> Plan {
                 service: slot(n),
                 previous_service: slot(n - 1),
                 deploy_generation: n,
+                called_off_at: None,
             })
             .collect(),
         workload: WorkloadPlan {
