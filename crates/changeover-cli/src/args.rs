@@ -307,7 +307,11 @@ pub(crate) struct FaultOptions {
     pub(crate) faults: Option<String>,
 
     /// Call each upgrade, or that of one step, off at this point, see that nobody noticed, and try again with a higher generation
-    #[arg(long, value_name = "[STEP:]POINT", conflicts_with = "find_point_of_no_return")]
+    #[arg(
+        long,
+        value_name = "[STEP:]POINT",
+        conflicts_with = "find_point_of_no_return"
+    )]
     pub(crate) abort_at: Option<String>,
 
     /// What comes after an upgrade that was called off: retry (the same version), or go-on (the next one) [default: retry]

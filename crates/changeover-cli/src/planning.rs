@@ -3,13 +3,14 @@
 use crate::args::{FaultOptions, LoadOptions, PlanOptions, ServiceOptions};
 use crate::error::CliError;
 use crate::{knowledge, output, workload};
-use changeover_model::fault::Fault;
 use changeover_model::Plan;
+use changeover_model::fault::Fault;
 use changeover_model::nearest;
 use changeover_plan::scenario::{PRESETS, Preset};
 use changeover_plan::{
-    AbortRequest, AfterAbort, DrawRequest, FaultRequest, Knowledge, ParameterRequest, PlanRequestError, Request, UnknownName,
-    parse_assignment, parse_version, parse_versions, plan, review,
+    AbortRequest, AfterAbort, DrawRequest, FaultRequest, Knowledge, ParameterRequest,
+    PlanRequestError, Request, UnknownName, parse_assignment, parse_version, parse_versions, plan,
+    review,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -147,7 +148,8 @@ fn abort(options: &FaultOptions) -> Result<Option<AbortRequest>, CliError> {
             then: AfterAbort::Retry,
         }));
     }
-    let refuse = |option: &str, problem: String| CliError::bad_input(format!("{option}: {problem}"));
+    let refuse =
+        |option: &str, problem: String| CliError::bad_input(format!("{option}: {problem}"));
     let then = options.after_abort.as_ref().map(|word| word.parse());
     let then = then
         .transpose()

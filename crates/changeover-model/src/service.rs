@@ -63,7 +63,9 @@ impl std::error::Error for ServiceError {}
 ///
 /// The first thing that makes no sense.
 pub fn check_services(services: &[ServiceArgs]) -> Result<(), ServiceError> {
-    let neighbours = services.windows(2).position(|two| two[0].name == two[1].name);
+    let neighbours = services
+        .windows(2)
+        .position(|two| two[0].name == two[1].name);
     if let Some(index) = neighbours {
         return Err(ServiceError {
             index: index + 1,

@@ -53,7 +53,11 @@ impl AbortRequest {
             None => (None, text),
             Some((hop, point)) => match hop.parse() {
                 Ok(hop) if hop > 0 => (Some(hop), point),
-                _ => return Err(format!("{hop:?} is no step; write STEP:POINT, as in 1:ready")),
+                _ => {
+                    return Err(format!(
+                        "{hop:?} is no step; write STEP:POINT, as in 1:ready"
+                    ));
+                }
             },
         };
         Ok(AbortRequest {

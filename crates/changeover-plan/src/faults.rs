@@ -66,7 +66,10 @@ fn draw(
             })
             .collect();
         if possible.is_empty() {
-            return Err(PlanRequestError::NotSoManyFaults { asked: count, drawn });
+            return Err(PlanRequestError::NotSoManyFaults {
+                asked: count,
+                drawn,
+            });
         }
         // A list of this length fits into memory, and so its length into both.
         let index = stream.below(possible.len() as u64) as usize;

@@ -35,9 +35,11 @@ pub fn review(
     Generator::from_str(&plan.rng)?;
     Seed::from_str(&plan.seed)?;
     for (index, service) in plan.services.iter().enumerate() {
-        obeyed(service, plan.version_of_service(index), known).map_err(|(field, problem)| PlanError {
-            at: format!("services[{index}].{field}"),
-            problem,
+        obeyed(service, plan.version_of_service(index), known).map_err(|(field, problem)| {
+            PlanError {
+                at: format!("services[{index}].{field}"),
+                problem,
+            }
         })?;
     }
     for kind in plan.workload.kinds() {

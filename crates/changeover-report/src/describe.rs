@@ -226,7 +226,9 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
             true => "called off; the old instance leads".to_owned(),
             false => "called off; the old instance does not lead any more".to_owned(),
         },
-        EventKind::ComebackIntent => format!("{instance} is started again, to see whether it can be"),
+        EventKind::ComebackIntent => {
+            format!("{instance} is started again, to see whether it can be")
+        }
         EventKind::ComebackDone { problem } => match problem {
             None => format!("{instance} leads again"),
             Some(problem) => format!("{instance} does not come back: {}", harmless(problem)),

@@ -358,7 +358,6 @@ fn seen_gaps(lanes: &[Judged]) -> (Vec<SeenGap>, u64) {
             lane: lane.id.to_string(),
             from_s: seconds(gap.span.start),
             ms: ms(gap.span.length()),
-            unexplained_ms: None,
             resolution_ms: ms(gap.resolution),
             ended: gap.ended,
             errors: gap.errors.clone(),

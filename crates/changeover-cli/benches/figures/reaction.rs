@@ -187,7 +187,6 @@ impl Instance for Thread {
         Ended {
             end: ProcessEnd::Code(0),
             by_us: false,
-            by_fault: false,
         }
     }
 

@@ -106,7 +106,10 @@ impl FromStr for Point {
         let found = Point::ALL.into_iter().find(|point| point.name() == word);
         found.ok_or_else(|| {
             let names = Point::ALL.iter().map(|point| point.name());
-            format!("unknown point {word:?}: {}", nearest::suggestion(word, names))
+            format!(
+                "unknown point {word:?}: {}",
+                nearest::suggestion(word, names)
+            )
         })
     }
 }

@@ -1,6 +1,6 @@
 //! A fault as people type it.
 
-use super::{Action, Delay, Fault, Link, Point, Subject};
+use super::{Action, Delay, Fault, Link, Subject};
 use crate::nearest;
 use crate::version::PathVersion;
 use std::fmt;
@@ -46,9 +46,13 @@ fn read(text: &str) -> Result<Fault, String> {
     )?;
     let (step, what) = match what.split_once(':') {
         Some((step, rest)) if step.bytes().all(|b| b.is_ascii_digit()) && !step.is_empty() => {
-            let number: u32 = step.parse().map_err(|_| format!("step {step} is no step"))?;
+            let number: u32 = step
+                .parse()
+                .map_err(|_| format!("step {step} is no step"))?;
             if number == 0 {
-                return Err("step 0 is the start of the first service; steps count from 1".to_owned());
+                return Err(
+                    "step 0 is the start of the first service; steps count from 1".to_owned(),
+                );
             }
             (Some(number), rest)
         }
@@ -231,10 +235,15 @@ fn read_duration(text: &str) -> Result<u64, String> {
         "m" => 60_000,
         _ => return Err(format!("{text:?} is no duration, as in 50ms, 2s or 1m")),
     };
-    let ms = number.parse::<u64>().ok().and_then(|n| n.checked_mul(factor));
+    let ms = number
+        .parse::<u64>()
+        .ok()
+        .and_then(|n| n.checked_mul(factor));
     match ms {
         Some(ms) if (1..=LONGEST_MS).contains(&ms) => Ok(ms),
-        _ => Err(format!("{text:?} is no duration here; it must be from 1ms to 60m")),
+        _ => Err(format!(
+            "{text:?} is no duration here; it must be from 1ms to 60m"
+        )),
     }
 }
 

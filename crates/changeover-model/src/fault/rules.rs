@@ -97,9 +97,8 @@ fn alone(fault: &Fault, plan: &Surroundings<'_>) -> Result<(), String> {
 
 /// A step that is called off goes no further.
 fn called_off_before(fault: &Fault, plan: &Surroundings<'_>) -> Result<(), String> {
-    let reaches = |step: u32, at: &Option<Point>| {
-        fault.is_in(step) && at.is_none_or(|at| fault.point <= at)
-    };
+    let reaches =
+        |step: u32, at: &Option<Point>| fault.is_in(step) && at.is_none_or(|at| fault.point <= at);
     let mut steps = (1..).zip(plan.called_off);
     if plan.called_off.is_empty() || steps.any(|(step, at)| reaches(step, at)) {
         return Ok(());

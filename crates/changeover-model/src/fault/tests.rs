@@ -44,21 +44,36 @@ fn every_name_is_read_and_what_is_close_is_suggested() {
     for (text, what) in [
         ("new:kill", "a point is missing"),
         ("new@ready", "names no action"),
-        ("new:kill@redy", "unknown point \"redy\": did you mean ready?"),
+        (
+            "new:kill@redy",
+            "unknown point \"redy\": did you mean ready?",
+        ),
         ("neww:kill@ready", "unknown subject \"neww\""),
         ("metadata:kill@ready", "did you mean metadata-store?"),
-        ("new:kil@ready", "unknown action \"kil\": did you mean kill?"),
+        (
+            "new:kil@ready",
+            "unknown action \"kil\": did you mean kill?",
+        ),
         ("new:kill:0@ready", "no number of kills"),
         ("new:kill:1:2@ready", "kill takes one number"),
         ("new:pause@ready", "pause needs to be told for how long"),
         ("new:pause:2@ready", "\"2\" is no duration"),
         ("new:pause:0s@ready", "must be from 1ms to 60m"),
-        ("new:pause:99999999999999999999s@ready", "must be from 1ms to 60m"),
+        (
+            "new:pause:99999999999999999999s@ready",
+            "must be from 1ms to 60m",
+        ),
         ("new:restart:2s@ready", "restart takes no argument"),
         ("link(new,old):cut:1s@ready", "no link between new and old"),
         ("link(new):cut:1s@ready", "a link has two ends"),
-        ("link(new,metadata):cut:1s@ready", "did you mean metadata-store?"),
-        ("link(new,metadata-store):delay:1s@ready", "by how much and for how long"),
+        (
+            "link(new,metadata):cut:1s@ready",
+            "did you mean metadata-store?",
+        ),
+        (
+            "link(new,metadata-store):delay:1s@ready",
+            "by how much and for how long",
+        ),
         ("0:new:kill@ready", "steps count from 1"),
         ("new:kill@ready+0writes", "no number of writes"),
         ("upgrade:rival:x@ready", "no version of a rival"),
@@ -106,18 +121,73 @@ fn what_cannot_happen_is_refused_with_the_reason() {
     let held = target(HOLDS);
     let seen = target("");
     for (faults, target, store, what) in [
-        (&["new:kill@before-boot"][..], &held, "postgres", "not there yet"),
-        (&["new:cut:1s@ready"], &held, "postgres", "nothing that can be done to new"),
-        (&["link(new,metadata-store):kill@ready"], &held, "postgres", "it is done to new, old, metadata-store"),
-        (&["3:new:kill@ready"], &held, "postgres", "there is no step 3"),
-        (&["metadata-store:kill@ready"], &held, "sqlite", "--metadata-store postgres"),
-        (&["link(old,metadata-store):cut:1s@ready"], &held, "sqlite", "--metadata-store postgres"),
-        (&["new:kill@fence-written"], &seen, "postgres", "point fence-written cannot be reached"),
+        (
+            &["new:kill@before-boot"][..],
+            &held,
+            "postgres",
+            "not there yet",
+        ),
+        (
+            &["new:cut:1s@ready"],
+            &held,
+            "postgres",
+            "nothing that can be done to new",
+        ),
+        (
+            &["link(new,metadata-store):kill@ready"],
+            &held,
+            "postgres",
+            "it is done to new, old, metadata-store",
+        ),
+        (
+            &["3:new:kill@ready"],
+            &held,
+            "postgres",
+            "there is no step 3",
+        ),
+        (
+            &["metadata-store:kill@ready"],
+            &held,
+            "sqlite",
+            "--metadata-store postgres",
+        ),
+        (
+            &["link(old,metadata-store):cut:1s@ready"],
+            &held,
+            "sqlite",
+            "--metadata-store postgres",
+        ),
+        (
+            &["new:kill@fence-written"],
+            &seen,
+            "postgres",
+            "point fence-written cannot be reached",
+        ),
         (&["old:kill@old-fenced"], &seen, "postgres", "may be gone"),
-        (&["upgrade:promote-early@ready"], &held, "postgres", "from booting to catching-up"),
-        (&["1:upgrade:next@ready"], &held, "postgres", "as 2:upgrade:next@ready"),
-        (&["new:kill@ready", "new:pause:1s@ready"], &held, "postgres", "it contradicts new:kill@ready"),
-        (&["new:pause:1s@ready", "new:kill@ready+500ms"], &held, "postgres", "contradicts"),
+        (
+            &["upgrade:promote-early@ready"],
+            &held,
+            "postgres",
+            "from booting to catching-up",
+        ),
+        (
+            &["1:upgrade:next@ready"],
+            &held,
+            "postgres",
+            "as 2:upgrade:next@ready",
+        ),
+        (
+            &["new:kill@ready", "new:pause:1s@ready"],
+            &held,
+            "postgres",
+            "it contradicts new:kill@ready",
+        ),
+        (
+            &["new:pause:1s@ready", "new:kill@ready+500ms"],
+            &held,
+            "postgres",
+            "contradicts",
+        ),
     ] {
         let error = refused(faults, target, store);
         assert!(
@@ -135,8 +205,16 @@ fn what_can_happen_is_allowed() {
         (&["old:kill@old-fenced"][..], &held, "sqlite"),
         (&["new:kill@fence-written"], &held, "sqlite"),
         (&["new:kill@ready", "old:pause:1s@ready"], &seen, "sqlite"),
-        (&["new:pause:1s@ready", "new:kill@ready+1s"], &seen, "sqlite"),
-        (&["1:new:kill@ready", "2:new:pause:1s@ready"], &seen, "sqlite"),
+        (
+            &["new:pause:1s@ready", "new:kill@ready+1s"],
+            &seen,
+            "sqlite",
+        ),
+        (
+            &["1:new:kill@ready", "2:new:pause:1s@ready"],
+            &seen,
+            "sqlite",
+        ),
         (&["2:upgrade:next@ready"], &held, "sqlite"),
         (&["metadata-store:kill@ready"], &seen, "postgres"),
     ] {
@@ -172,6 +250,12 @@ fn only_what_serves_clients_may_be_missed_by_them() {
         expected("link(new,metadata-store):cut:1s@catching-up"),
         Expectation::Succeeds
     );
-    assert_eq!(expected("metadata-store:pause:1s@booting"), Expectation::Recovers);
-    assert_eq!(expected("upgrade:promote-early@booting"), Expectation::Succeeds);
+    assert_eq!(
+        expected("metadata-store:pause:1s@booting"),
+        Expectation::Recovers
+    );
+    assert_eq!(
+        expected("upgrade:promote-early@booting"),
+        Expectation::Succeeds
+    );
 }

@@ -4,8 +4,8 @@ use super::file::{self, TargetFile};
 use super::lines::{Part, line_at, line_of};
 use super::{
     BlobStores, ClientTemplate, ContainerTemplate, Endpoint, Examine, HTTP, InstanceTemplate,
-    Instances, Licence, LoadDefaults, LoopTemplate, PointsTemplate, Promote, Recipe, Status, StatusTemplate,
-    Target, TargetHead, Variant, Versions, WorkloadTemplate, check, has,
+    Instances, Licence, LoadDefaults, LoopTemplate, PointsTemplate, Promote, Recipe, Status,
+    StatusTemplate, Target, TargetHead, Variant, Versions, WorkloadTemplate, check, has,
 };
 use crate::nearest;
 use crate::plan::{BUDGETS, MAX_TIMEOUT_MS, Timeout};

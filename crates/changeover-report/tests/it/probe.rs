@@ -50,7 +50,6 @@ fn seen(lane: &str, from_s: f64, ended: bool) -> SeenGap {
         lane: lane.to_owned(),
         from_s,
         ms: 1830.0,
-        unexplained_ms: None,
         resolution_ms: 251.0,
         ended,
         errors: errors(),

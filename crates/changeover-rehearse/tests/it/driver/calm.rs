@@ -78,7 +78,8 @@ async fn two_steps_one_after_the_other() {
         EventKind::ProcessEnded {
             end: ProcessEnd::Signal(15),
             meaning: EndMeaning::Crash,
-            by_us: true
+            by_us: true,
+            by_fault: false,
         },
         EventKind::StopDone,
     ]));
