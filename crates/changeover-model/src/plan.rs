@@ -337,8 +337,13 @@ impl Plan {
             return refuse("path".into(), "the upgrade path is empty".into());
         }
         if self.steps.len() + 1 != self.services.len() {
+            // What there is too little of is what is wrong.
+            let short = match self.services.len() > self.steps.len() {
+                true => "steps",
+                false => "services",
+            };
             return refuse(
-                "steps".into(),
+                short.into(),
                 format!(
                     "{} steps for {} services; each step has a service of its own, and one comes before them",
                     self.steps.len(),
@@ -346,6 +351,10 @@ impl Plan {
                 ),
             );
         }
+        check_generations(&self.services).map_err(|error| PlanError {
+            at: format!("services[{}].{}", error.index, error.field),
+            problem: error.problem,
+        })?;
         let hops = self.validate_steps()?;
         if hops != self.path {
             return refuse(
@@ -357,10 +366,6 @@ impl Plan {
                 ),
             );
         }
-        check_generations(&self.services).map_err(|error| PlanError {
-            at: format!("services[{}].{}", error.index, error.field),
-            problem: error.problem,
-        })?;
         self.validate_faults()?;
         self.validate_load()
     }
@@ -373,10 +378,14 @@ impl Plan {
         let (mut leads, mut leader, mut again) = (&self.path[0], &self.services[0], false);
         for (index, step) in self.steps.iter().enumerate() {
             let new = &self.services[index + 1];
+            let next = match again && hops.last() == Some(&step.to) {
+                true => &step.to,
+                false => self.path.get(hops.len()).unwrap_or(&step.to),
+            };
             let expected = StepPlan {
                 number: u32::try_from(index + 1).unwrap_or(u32::MAX),
                 from: leads.clone(),
-                to: step.to.clone(),
+                to: next.clone(),
                 service: new.name.clone(),
                 previous_service: leader.name.clone(),
                 deploy_generation: new.deploy_generation,

@@ -89,7 +89,7 @@ fn target(more: &str) -> Target {
         r#"[target]
 name = "mine"
 [instance]
-command = ["serve"]
+command = ["serve", "{{sql_addr}}", "{{http_addr}}", "{{metadata_store}}"]
 [client]
 url = "postgres://me@{{sql_addr}}/db"
 write = "INSERT INTO t VALUES ({{id}}, {{value}})"

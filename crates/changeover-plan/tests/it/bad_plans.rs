@@ -48,7 +48,7 @@ fn a_slot_may_not_stand_twice_in_a_row() {
         plan["steps"][0]["service"] = json!("mz_1");
     });
     assert_eq!(error.at, "services[1].name");
-    assert!(error.problem.contains("slot mz_1 twice in a row"));
+    assert!(error.problem.contains("slot mz_1 is that of the leader"));
 }
 
 #[test]
