@@ -20,8 +20,17 @@ pub struct Measured {
     pub step: Option<u32>,
     /// Its gaps.
     pub gaps: StepGaps,
+    /// The longest span, in nanoseconds, that no fault explains; `None` if none is explained.
+    pub unexplained: Option<u64>,
     /// Whether something else than the resolution makes it inconclusive.
     pub doubtful: bool,
+}
+
+impl Measured {
+    /// The longest span that a budget is about: a fault's own outage is none of the upgrade's.
+    fn answerable(&self) -> Option<u64> {
+        self.unexplained.or(self.gaps.longest)
+    }
 }
 
 /// What the budgets say.
@@ -72,7 +81,7 @@ pub fn judge(
                     ms(lane.gaps.resolution)
                 ));
             }
-            let Some(gap) = lane.gaps.longest else {
+            let Some(gap) = lane.answerable() else {
                 doubtful = true;
                 continue;
             };
@@ -182,6 +191,7 @@ mod tests {
                 count: 1,
                 resolution: 11 * MS,
             },
+            unexplained: None,
             doubtful: false,
         }
     }

@@ -9,6 +9,7 @@
 //! An operation that fails is answered never. When more than a tenth of a class failed in the window after, and less
 //! than a hundredth in the one before, that is a cliff too, although a client that tries again finds no gap.
 
+use crate::faults::Faults;
 use crate::gap::{Sent, due_in};
 use crate::lanes::LANES;
 use crate::stats::{from_ms, ms, percentile};
@@ -37,10 +38,14 @@ pub(crate) fn judge(
     timeline: &Timeline,
     lanes: &[Vec<Sent>; LANES.len()],
     interval: u64,
+    faults: &Faults,
 ) -> Vec<Finding> {
+    let quiet = |window: Option<Window>| window.is_none_or(|w| !faults.disturb_clients(w));
     let classes = [Class::Read, Class::Write, Class::Connect];
     timeline
         .upgrades()
+        // Where something is broken on purpose, the windows do not compare like with like.
+        .filter(|step| quiet(step.before) && quiet(step.after))
         .flat_map(|step| classes.map(|class| (step, class)))
         .flat_map(|(step, class)| {
             [
@@ -157,7 +162,7 @@ mod tests {
         for lane in [0, 2] {
             lanes[lane] = (0..110).map(&sent).collect();
         }
-        judge(&Timeline::new(&e.list), &lanes, 10 * MS)
+        judge(&Timeline::new(&e.list), &lanes, 10 * MS, &Faults::default())
             .into_iter()
             .filter(|finding| finding.severity == Severity::Error)
             .map(|finding| finding.step)
@@ -239,7 +244,12 @@ mod tests {
         let mut e = events();
         e.step(1).at_ms(0).started().at_ms(100).ended(true);
         assert_eq!(
-            judge(&Timeline::new(&e.list), &Default::default(), 10 * MS),
+            judge(
+                &Timeline::new(&e.list),
+                &Default::default(),
+                10 * MS,
+                &Faults::default()
+            ),
             []
         );
     }

@@ -28,6 +28,9 @@ pub const EXAMINED: &[Check] = &[
     Check::ClientHang,
     Check::IllegalTransition,
     Check::IllegalHop,
+    Check::FaultMissed,
+    Check::FaultBroken,
+    Check::AbortNoticed,
     Check::Budget,
     Check::Leftovers,
 ];

@@ -76,6 +76,8 @@ pub struct Located {
     pub gaps: StepGaps,
     /// The gaps, in order of time; without any, the longest span alone.
     pub spans: Vec<Window>,
+    /// The longest span that counts as no gap; `None` if there is none.
+    pub longest_short: Option<u64>,
 }
 
 /// Like [`gaps`], and says when they were.
@@ -93,6 +95,8 @@ pub fn located(sent: &[Sent], interval: u64, steps: &[StepSpan]) -> Vec<Located>
             break;
         };
         if span.length() <= thresholds[step] {
+            let short = &mut out[step].longest_short;
+            *short = (*short).max(Some(span.length()));
             keep_longer(&mut longest[step], span);
             continue;
         }
@@ -108,9 +112,10 @@ pub fn located(sent: &[Sent], interval: u64, steps: &[StepSpan]) -> Vec<Located>
     if let Some(union) = open {
         union.count(steps, &mut out, &mut longest);
     }
-    for ((Located { gaps, spans: found }, longest), step) in
-        out.iter_mut().zip(&mut longest).zip(steps)
-    {
+    for ((located, longest), step) in out.iter_mut().zip(&mut longest).zip(steps) {
+        let Located {
+            gaps, spans: found, ..
+        } = located;
         // A step so short that every span over it belongs to a neighbour still says what its clients saw.
         if longest.is_none() {
             for &span in spans.iter().filter(|s| touches(s, step.span)) {
@@ -197,7 +202,7 @@ impl Union {
 
     fn count(&self, steps: &[StepSpan], out: &mut [Located], longest: &mut [Option<Window>]) {
         if let Some(step) = belongs_to(self.all, steps) {
-            let Located { gaps, spans } = &mut out[step];
+            let Located { gaps, spans, .. } = &mut out[step];
             gaps.count += 1;
             gaps.total = gaps.total.saturating_add(self.all.length());
             spans.push(self.all);

@@ -1,10 +1,12 @@
 //! The judge: takes events and operations, and gives the verdict.
 
 use crate::budget::{self, Measured};
+use crate::call_off;
 use crate::checker::{BadInput, Consistency};
 use crate::clients::ClientHistory;
 use crate::cliff;
 use crate::evidence;
+use crate::faults::{self, Aftermath, Faults};
 use crate::findings::Found;
 use crate::gap::{self, Located, Sent, StepSpan};
 use crate::lanes::{LANES, LaneId, Lanes};
@@ -168,8 +170,9 @@ impl Judge {
         // As written, should they have come in another order.
         self.events.sort_by_key(|event| event.seq);
         let timeline = Timeline::new(&self.events);
+        let faults = Faults::new(&self.plan, &self.events);
         let lanes = std::mem::take(&mut self.lanes).into_sorted();
-        let located = self.measure(&lanes, &timeline);
+        let located = self.measure(&lanes, &timeline, &faults);
         let measured: Vec<Measured> = located.iter().map(|(measured, _)| *measured).collect();
         let mut findings: Vec<Finding> = self
             .plan
@@ -181,15 +184,16 @@ impl Judge {
             &self.plan,
             &self.events,
             &self.observed_writes,
+            &faults,
         ));
         let clients = std::mem::take(&mut self.clients);
-        findings.extend(clients.judge(&self.plan, &self.events, &timeline, &lanes));
-        findings.extend(cliff::judge(&timeline, &lanes, self.interval()));
+        findings.extend(clients.judge(&self.plan, &self.events, &timeline, &lanes, &faults));
+        findings.extend(cliff::judge(&timeline, &lanes, self.interval(), &faults));
         findings.extend(observed::judge(&self.plan, &self.events));
         let issued = std::mem::take(&mut self.issued);
         findings.extend(issued.judge(|at| timeline.step_at(at)));
         let judged = self.models.judge(&timeline);
-        let mut doubts = self.doubts(&lanes, &timeline);
+        let mut doubts = self.doubts(&lanes, &timeline, &faults);
         for model in judged.models {
             if model.outcome == VerdictOutcome::Inconclusive {
                 doubts.extend(model.reason);
@@ -217,13 +221,41 @@ impl Judge {
         let endless: Vec<LaneId> = dead
             .into_iter()
             .map(|lane| LANES[lane])
-            .chain(unrecovered.into_iter().map(|(lane, ..)| lane))
+            .chain(unrecovered.iter().map(|(lane, ..)| *lane))
             .collect();
         let budgets = budget::judge(&self.plan.budgets, &measured, &endless);
         findings.extend(budgets.findings);
         doubts.extend(budgets.doubts);
         let freshness = self.models.set.freshness(&timeline);
-        let steps = verdict::steps(&self.plan, &timeline, &lanes, &located, &freshness);
+        let mut steps = verdict::steps(&self.plan, &timeline, &lanes, &located, &freshness);
+        // What follows is judged by what everybody else found, wrong answers among it.
+        let wrong = judged.findings.iter().map(|found| found.finding.clone());
+        let mut others: Vec<Finding> = findings.iter().cloned().chain(wrong).collect();
+        let call_offs = call_off::judge(
+            &self.plan,
+            &self.events,
+            &timeline,
+            &located,
+            &faults,
+            &others,
+        );
+        for step in &mut steps {
+            step.called_off = call_offs.reports.get(&step.number).cloned();
+        }
+        others.extend(call_offs.findings.iter().cloned());
+        let (fault_reports, missed) = faults::judge(
+            &faults,
+            &Aftermath {
+                plan: &self.plan,
+                timeline: &timeline,
+                findings: &others,
+                measured: &located,
+                unrecovered: &unrecovered,
+            },
+        );
+        verdict::name_faults(&mut steps, &faults);
+        findings.extend(call_offs.findings);
+        findings.extend(missed);
         let mut found: Vec<Found> = findings.into_iter().map(Found::from).collect();
         found.extend(judged.findings);
         verdict::sort_found(&mut found);
@@ -244,6 +276,8 @@ impl Judge {
                 doubts,
                 budgets: budgets.reports,
                 operations: self.counts,
+                faults: fault_reports,
+                point_of_no_return: call_offs.point_of_no_return,
             },
         );
         (verdict, histories)
@@ -258,6 +292,7 @@ impl Judge {
         &self,
         lanes: &[Vec<Sent>; LANES.len()],
         timeline: &Timeline,
+        faults: &Faults,
     ) -> Vec<(Measured, Vec<Window>)> {
         let interval = self.interval();
         let spans = step_spans(timeline);
@@ -268,11 +303,14 @@ impl Judge {
         let mut measured = Vec::new();
         for (index, step) in timeline.upgrades().enumerate() {
             for (lane, id) in LANES.into_iter().enumerate() {
-                let Located { gaps, spans } = std::mem::take(&mut located[lane][index]);
+                let located = std::mem::take(&mut located[lane][index]);
+                let unexplained = unexplained(&located, faults);
+                let Located { gaps, spans, .. } = located;
                 let measured_lane = Measured {
                     lane: id,
                     step: Some(step.number),
                     gaps,
+                    unexplained,
                     doubtful: quality::too_late(&lanes[lane], interval, step).is_some(),
                 };
                 measured.push((measured_lane, spans));
@@ -303,9 +341,15 @@ impl Judge {
             .collect()
     }
 
-    fn doubts(&self, lanes: &[Vec<Sent>; LANES.len()], timeline: &Timeline) -> Vec<String> {
+    fn doubts(
+        &self,
+        lanes: &[Vec<Sent>; LANES.len()],
+        timeline: &Timeline,
+        faults: &Faults,
+    ) -> Vec<String> {
         let interval = self.interval();
-        let mut doubts = quality::doubts_of_run(&self.plan, timeline);
+        let left_out = call_off::left_out(&self.plan, &self.events);
+        let mut doubts = quality::doubts_of_run(&self.plan, timeline, &left_out);
         doubts.extend(protocol::doubts(&self.events));
         doubts.extend(observed::doubts(&self.plan, &self.events));
         doubts.extend(quality::doubts_of_workload(
@@ -319,11 +363,13 @@ impl Judge {
                 if sent.is_empty() {
                     doubts.push(format!("lane {lane} has no operations"));
                 } else {
-                    doubts.extend(quality::doubts_of_lane(lane, sent, interval, timeline));
+                    doubts.extend(quality::doubts_of_lane(
+                        lane, sent, interval, timeline, faults,
+                    ));
                 }
             }
         }
-        doubts.extend(quality::doubts_of_full_reads(timeline));
+        doubts.extend(quality::doubts_of_full_reads(timeline, faults));
         if timeline.load_ended.is_some()
             && let Some(uncompared) = self.models.set.uncompared()
         {
@@ -348,6 +394,15 @@ fn reads_and_writes(operation: &Operation) -> (bool, bool) {
         }
         Op::Add | Op::Write | Op::Cas | Op::Transfer => (false, true),
     }
+}
+
+/// The longest span of a lane in a step that no fault explains; `None` if none is explained.
+fn unexplained(located: &Located, faults: &Faults) -> Option<u64> {
+    let gaps = located.spans.iter().filter(|_| located.gaps.count > 0);
+    let (explained, others): (Vec<&Window>, Vec<&Window>) =
+        gaps.partition(|gap| faults.explains(**gap));
+    let longest = others.iter().map(|gap| gap.length()).max();
+    (!explained.is_empty()).then(|| longest.max(located.longest_short).unwrap_or(0))
 }
 
 /// The upgrades, as far as gaps care.

@@ -1,5 +1,6 @@
 //! Reasons for doubt: what makes a run inconclusive when nothing is proven.
 
+use crate::faults::Faults;
 use crate::gap::{Sent, due_in};
 use crate::lanes::LaneId;
 use crate::stats::{SECOND, ms};
@@ -29,8 +30,9 @@ pub fn too_coarse(resolution: u64, limit_ms: f64) -> bool {
     resolution as f64 / 1e6 > limit_ms / 5.0
 }
 
-/// Doubts about whether the run came to its end and did what was planned.
-pub(crate) fn doubts_of_run(plan: &Plan, timeline: &Timeline) -> Vec<String> {
+/// Doubts about whether the run came to its end and did what was planned. `left_out` are the steps that it left out for
+/// a good reason.
+pub(crate) fn doubts_of_run(plan: &Plan, timeline: &Timeline, left_out: &[u32]) -> Vec<String> {
     let mut doubts = Vec::new();
     if let Some(signal) = &timeline.interrupted {
         doubts.push(format!("the run was interrupted by {signal}"));
@@ -40,7 +42,10 @@ pub(crate) fn doubts_of_run(plan: &Plan, timeline: &Timeline) -> Vec<String> {
     for step in &plan.steps {
         let number = step.number;
         match timeline.step(number) {
+            None if left_out.contains(&number) => {}
             None => doubts.push(format!("step {number} did not begin")),
+            // One that is called off is not to be completed.
+            Some(times) if step.called_off_at.is_some() && times.ended => {}
             Some(times) if !times.completed => {
                 doubts.push(format!("step {number} was not completed"));
             }
@@ -52,7 +57,7 @@ pub(crate) fn doubts_of_run(plan: &Plan, timeline: &Timeline) -> Vec<String> {
 
 /// Doubts about full reads: one after each promotion, before the next step, and one at the end, after the last
 /// operation of the load. The one at the end is also the last promotion's. Keys left unread spoil it.
-pub(crate) fn doubts_of_full_reads(timeline: &Timeline) -> Vec<String> {
+pub(crate) fn doubts_of_full_reads(timeline: &Timeline, faults: &Faults) -> Vec<String> {
     let mut doubts = Vec::new();
     if timeline.load_began.is_none() {
         return doubts;
@@ -74,7 +79,9 @@ pub(crate) fn doubts_of_full_reads(timeline: &Timeline) -> Vec<String> {
     };
     let upgrades: Vec<&StepTimes> = timeline.upgrades().collect();
     for (index, step) in upgrades.iter().enumerate() {
-        if let Some(promoted) = promoted_at(step) {
+        // Nobody led after an upgrade that was called off too late: there was nobody to read from.
+        if let Some(promoted) = promoted_at(step).filter(|_| !faults.left_nobody_leading(step.span))
+        {
             let next = upgrades.get(index + 1).map(|s| s.span.start);
             let what = format!("after the promotion of step {}", step.number);
             check(&what, promoted, next);
@@ -104,6 +111,7 @@ pub(crate) fn doubts_of_lane(
     sent: &[Sent],
     interval: u64,
     timeline: &Timeline,
+    faults: &Faults,
 ) -> Vec<String> {
     let mut doubts = Vec::new();
     let interval = interval.max(1);
@@ -126,7 +134,10 @@ pub(crate) fn doubts_of_lane(
                 ));
             }
         }
-        if let Some(before) = step.before {
+        if let Some(before) = step
+            .before
+            .filter(|before| !faults.disturb_clients(*before))
+        {
             // The threshold rests on the latencies of these.
             let scheduled = before.length() / interval;
             let successes = due_in(sent, before)

@@ -1,6 +1,7 @@
 //! Puts the verdict together.
 
 use crate::budget::Measured;
+use crate::faults::Faults;
 use crate::findings::Found;
 use crate::gap::Sent;
 use crate::lanes::LANES;
@@ -11,8 +12,8 @@ use changeover_model::check::{Check, Severity};
 use changeover_model::format::Kind;
 use changeover_model::plan::{Plan, PlanFinding};
 use changeover_model::verdict::{
-    BudgetReport, Finding, FreshnessReport, GapReport, GapSpan, LISTED_SPANS, OperationCounts,
-    PhaseReport, StepReport, Verdict, VerdictOutcome,
+    BudgetReport, FaultReport, Finding, FreshnessReport, GapReport, GapSpan, LISTED_SPANS,
+    OperationCounts, PhaseReport, PointOfNoReturn, StepReport, Verdict, VerdictOutcome,
 };
 use serde_json::Value;
 use std::cmp::Reverse;
@@ -27,6 +28,8 @@ pub(crate) struct Judged {
     pub(crate) doubts: Vec<String>,
     pub(crate) budgets: Vec<BudgetReport>,
     pub(crate) operations: OperationCounts,
+    pub(crate) faults: Vec<FaultReport>,
+    pub(crate) point_of_no_return: Vec<PointOfNoReturn>,
 }
 
 /// The outcome: any finding of severity error makes it fail; else any doubt, inconclusive.
@@ -67,6 +70,8 @@ pub(crate) fn verdict(plan: &Plan, judged: Judged) -> Verdict {
         doubts,
         budgets,
         operations,
+        faults,
+        point_of_no_return,
     } = judged;
     sort(&mut findings);
     let skipped = &plan.workload.details.skipped;
@@ -84,8 +89,8 @@ pub(crate) fn verdict(plan: &Plan, judged: Judged) -> Verdict {
         findings,
         budgets,
         operations,
-        faults: Vec::new(),
-        point_of_no_return: Vec::new(),
+        faults,
+        point_of_no_return,
         skipped: skipped.iter().map(ToString::to_string).collect(),
         reproduce,
         probe: None,
@@ -163,7 +168,7 @@ pub(crate) fn gap_report(measured: &Measured, spans: &[Window]) -> GapReport {
         longest_ms: measured.gaps.longest.map(ms),
         total_ms: ms(measured.gaps.total),
         count: measured.gaps.count,
-        unexplained_ms: None,
+        unexplained_ms: measured.unexplained.map(ms),
         resolution_ms: ms(measured.gaps.resolution),
         spans: spans
             .iter()
@@ -174,6 +179,22 @@ pub(crate) fn gap_report(measured: &Measured, spans: &[Window]) -> GapReport {
             })
             .collect(),
         lane: measured.lane.own.map(|own| own.to_string()),
+    }
+}
+
+/// Writes down which gaps a fault explains.
+pub(crate) fn name_faults(steps: &mut [StepReport], faults: &Faults) {
+    let from_ms = |ms: f64| (ms * 1e6) as u64;
+    for gap in steps.iter_mut().flat_map(|step| &mut step.gaps) {
+        let counted = gap.count > 0;
+        for span in gap.spans.iter_mut().filter(|_| counted) {
+            let window = Window {
+                start: from_ms(span.from_ms),
+                end: from_ms(span.to_ms),
+            };
+            let explaining = faults.explaining(window);
+            span.fault = explaining.map(|broken| broken.fault.clone());
+        }
     }
 }
 

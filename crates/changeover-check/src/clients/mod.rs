@@ -4,6 +4,7 @@ mod first;
 mod fresh;
 mod hang;
 
+use crate::faults::Faults;
 use crate::findings::Cases;
 use crate::gap::Sent;
 use crate::lanes::LANES;
@@ -91,6 +92,7 @@ impl ClientHistory {
         events: &[Event],
         timeline: &Timeline,
         lanes: &[Vec<Sent>; LANES.len()],
+        faults: &Faults,
     ) -> Vec<Finding> {
         let mut cases = Cases::default();
         let timeout = crate::stats::from_ms(plan.timeout_ms(Timeout::Operation));
@@ -100,7 +102,9 @@ impl ClientHistory {
                 .iter()
                 .position(|lane| lane.class == *class && lane.connection == Connection::New)
                 .map_or(&[][..], |lane| &lanes[lane]);
-            let found = hang::hangs(attempts, fresh, timeout);
+            let mut found = hang::hangs(attempts, fresh, timeout);
+            // Whoever is connected to what is broken on purpose waits for it.
+            found.retain(|hang| !faults.disturb_clients(*hang));
             hang::tell((*class, *client), &found, timeline, &mut cases);
         }
         for (connection, stream) in &mut self.streams {

@@ -8,6 +8,7 @@ pub mod gaps;
 mod histogram;
 
 use crate::budget::{self, Measured};
+use crate::faults::Faults;
 use crate::gap::{Sent, StepGaps};
 use crate::quality;
 use crate::stats::{from_ms, ms, seconds};
@@ -149,7 +150,7 @@ impl ProbeJudge {
             doubts.extend(lanes.iter().filter_map(|lane| lane.doubt(ran, interval)));
         }
         if self.probe.write_table.is_some() {
-            doubts.extend(quality::doubts_of_full_reads(&timeline));
+            doubts.extend(quality::doubts_of_full_reads(&timeline, &Faults::default()));
             doubts.extend(effects::doubts(&self.effects));
         }
         let freshness = self.effects.freshness();
@@ -308,6 +309,7 @@ impl Judged {
                 count: self.gaps.count(),
                 resolution: self.gaps.resolution,
             },
+            unexplained: None,
             doubtful: self.is_late(),
         }
     }

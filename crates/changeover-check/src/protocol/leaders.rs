@@ -193,7 +193,7 @@ mod tests {
     fn checks(build: impl FnOnce(&mut Events), writes: &[ObservedWrite]) -> Vec<(Check, u32)> {
         let mut e = events();
         build(&mut e);
-        judge(&Steps { plan: &plan(2) }, &e.list, writes)
+        judge(&Steps::of(&plan(2)), &e.list, writes)
             .into_iter()
             .map(|f| (f.check, f.step.unwrap()))
             .collect()

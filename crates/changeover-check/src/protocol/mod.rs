@@ -10,6 +10,7 @@ mod transitions;
 
 pub(crate) use leaders::ObservedWrite;
 
+use crate::faults::Faults;
 use crate::findings::{Case, Cases};
 use crate::timeline::Timeline;
 use changeover_model::check::{Check, Severity};
@@ -21,8 +22,13 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// All findings about the protocol. `events` must be in their order.
-pub(crate) fn judge(plan: &Plan, events: &[Event], writes: &[ObservedWrite]) -> Vec<Finding> {
-    let steps = Steps { plan };
+pub(crate) fn judge(
+    plan: &Plan,
+    events: &[Event],
+    writes: &[ObservedWrite],
+    faults: &Faults,
+) -> Vec<Finding> {
+    let steps = Steps { plan, faults };
     let mut findings = seen_directly(&steps, events);
     findings.extend(transitions::judge(&steps, events));
     findings.extend(examined::judge(&steps, events));
@@ -50,6 +56,20 @@ pub(crate) fn doubts(events: &[Event]) -> Vec<String> {
 /// Which step an instance belongs to.
 pub(crate) struct Steps<'a> {
     plan: &'a Plan,
+    /// What was broken on purpose, and so is nobody else's fault.
+    faults: &'a Faults,
+}
+
+#[cfg(test)]
+impl<'a> Steps<'a> {
+    /// Of a plan without faults.
+    fn of(plan: &'a Plan) -> Self {
+        static NONE: std::sync::LazyLock<Faults> = std::sync::LazyLock::new(Faults::default);
+        Steps {
+            plan,
+            faults: &NONE,
+        }
+    }
 }
 
 impl Steps<'_> {
@@ -69,6 +89,14 @@ impl Steps<'_> {
     fn is_first(&self, generation: u64) -> bool {
         let first = self.plan.services.first();
         first.is_some_and(|s| s.deploy_generation == generation)
+    }
+
+    /// Whether the instance that a step replaces may be late at this moment.
+    fn old_is_excused(&self, step: Option<u32>, at: u64) -> bool {
+        step.is_some_and(|step| {
+            let old = self.plan.leader_before(step).deploy_generation;
+            self.faults.excuse(Some(old), at)
+        })
     }
 
     /// The step an event belongs to: as it says, or else its instance's.
@@ -126,7 +154,7 @@ fn seen_directly(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
             } => {
                 let waited = format!("{waited_ms} ms, still missing: {missing}");
                 if *phase == Phase::Retire {
-                    if lingered.insert(step) {
+                    if !steps.old_is_excused(step, event.at) && lingered.insert(step) {
                         findings.push(error(
                             Check::OldLeaderLingered,
                             step,
@@ -145,7 +173,7 @@ fn seen_directly(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
             }
             EventKind::StopIntent {
                 reason: StopReason::Lingered,
-            } if lingered.insert(step) => {
+            } if !steps.old_is_excused(step, event.at) && lingered.insert(step) => {
                 findings.push(error(
                     Check::OldLeaderLingered,
                     step,
@@ -260,7 +288,7 @@ mod tests {
     fn found(build: impl FnOnce(&mut Events)) -> Vec<Finding> {
         let mut e = events();
         build(&mut e);
-        judge(&plan(2), &e.list, &[])
+        judge(&plan(2), &e.list, &[], &Faults::default())
     }
 
     fn checks(build: impl FnOnce(&mut Events)) -> Vec<(Check, Severity, Option<u32>)> {

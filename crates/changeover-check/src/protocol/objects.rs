@@ -165,7 +165,7 @@ mod tests {
     fn checks(build: impl FnOnce(&mut Events)) -> Vec<(Check, Option<u32>)> {
         let mut e = events();
         build(&mut e);
-        judge(&Steps { plan: &plan(2) }, &e.list)
+        judge(&Steps::of(&plan(2)), &e.list)
             .into_iter()
             .map(|f| (f.check, f.step))
             .collect()

@@ -2,7 +2,7 @@
 
 use super::{Steps, error};
 use crate::stats::ms;
-use crate::timeline::{StepTimes, Timeline};
+use crate::timeline::{StepTimes, Timeline, Window};
 use changeover_model::check::Check;
 use changeover_model::event::{Event, EventKind, Phase, StatusSeen};
 use changeover_model::status::DeploymentStatus;
@@ -21,8 +21,15 @@ pub(super) fn judge(steps: &Steps<'_>, timeline: &Timeline, events: &[Event]) ->
             let found = step.phases.iter().find(|(phase, _)| *phase == wanted);
             found.map(|(_, at)| *at)
         };
+        let opening = Window {
+            start: at(Phase::Bootstrap)?,
+            end: at(Phase::Retire)?,
+        };
+        if steps.faults.disturb_clients(opening) {
+            return None;
+        }
         let became_ready = said_ready(events, step.number)?.saturating_sub(at(Phase::Boot)?);
-        let first_answer = at(Phase::Retire)?.saturating_sub(at(Phase::Bootstrap)?);
+        let first_answer = opening.length();
         let too_late = first_answer > became_ready && first_answer as f64 / 1e6 > budget_ms;
         too_late.then(|| {
             error(
@@ -78,7 +85,7 @@ mod tests {
         if let Some(answer) = answer {
             e.at_ms(150 + ready + answer).phase(Phase::Retire);
         }
-        judge(&Steps { plan: &plan(1) }, &Timeline::new(&e.list), &e.list)
+        judge(&Steps::of(&plan(1)), &Timeline::new(&e.list), &e.list)
     }
 
     #[test]
@@ -102,7 +109,7 @@ mod tests {
         e.status(DeploymentStatus::ReadyToPromote);
         e.phase(Phase::Bootstrap).at_ms(9000).phase(Phase::Retire);
         assert_eq!(
-            judge(&Steps { plan: &plan }, &Timeline::new(&e.list), &e.list),
+            judge(&Steps::of(&plan), &Timeline::new(&e.list), &e.list),
             []
         );
     }

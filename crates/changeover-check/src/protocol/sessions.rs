@@ -39,7 +39,7 @@ mod tests {
                 expected: "kept".to_owned(),
                 answer,
             });
-            judge(&Steps { plan: &plan(1) }, &e.list)
+            judge(&Steps::of(&plan(1)), &e.list)
         };
         let lost = found(SessionAnswer::Told(String::new()));
         assert_eq!(

@@ -80,7 +80,8 @@ impl Instance {
 
 pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut instances: BTreeMap<u64, Instance> = BTreeMap::new();
+    // Two instances of one generation are in different slots.
+    let mut instances: BTreeMap<(u64, Option<&str>), Instance> = BTreeMap::new();
     let refused = refused(events);
     // Whether a higher generation led, now or later: only then was the promotion a real one.
     let highest_leader = events
@@ -92,13 +93,11 @@ pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
         let Some(generation) = event.generation else {
             continue;
         };
-        let superseded = instances
-            .range(generation.saturating_add(1)..)
-            .any(|(g, i)| *g > generation && i.standing.promoted);
-        let coming_up = instances
-            .iter()
-            .any(|(g, i)| *g > generation && i.up && !i.standing.promoted);
-        let who = instances.entry(generation).or_default();
+        let higher = || instances.iter().filter(|((g, _), _)| *g > generation);
+        let superseded = higher().any(|(_, i)| i.standing.promoted);
+        let coming_up = higher().any(|(_, i)| i.up && !i.standing.promoted);
+        let name = (generation, event.slot.as_deref());
+        let who = instances.entry(name).or_default();
         who.standing.first = steps.is_first(generation);
         match &event.kind {
             EventKind::SpawnDone { .. } => who.up = true,
@@ -128,6 +127,11 @@ pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
                 let last = who.last;
                 who.end();
                 if *by_us || *by_fault {
+                    continue;
+                }
+                // A store that is broken makes its users fail, and none of them knows that it is on purpose.
+                if *meaning == EndMeaning::Crash && steps.faults.excuse(event.generation, event.at)
+                {
                     continue;
                 }
                 let after = After {
@@ -260,7 +264,7 @@ mod tests {
     fn checks(build: impl FnOnce(&mut Events)) -> Vec<(Check, Option<u32>)> {
         let mut e = events();
         build(&mut e);
-        judge(&Steps { plan: &plan(2) }, &e.list)
+        judge(&Steps::of(&plan(2)), &e.list)
             .into_iter()
             .map(|f| (f.check, f.step))
             .collect()
@@ -458,7 +462,7 @@ mod tests {
         let mut e = events();
         refused(&mut e);
         e.status(IsLeader);
-        let found = judge(&Steps { plan: &plan(2) }, &e.list);
+        let found = judge(&Steps::of(&plan(2)), &e.list);
         assert_eq!(found.len(), 1);
         assert!(
             found[0]

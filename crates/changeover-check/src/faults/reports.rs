@@ -1,0 +1,156 @@
+//! What came of each fault.
+
+use super::{AFTERMATH, Broken, Faults};
+use crate::budget::{Measured, class_of};
+use crate::lanes::LaneId;
+use crate::stats::ms;
+use crate::timeline::{Timeline, Window};
+use changeover_model::check::{Check, Severity};
+use changeover_model::history::Class;
+use changeover_model::plan::Plan;
+use changeover_model::verdict::{FaultOutcome, FaultReport, Finding};
+use serde_json::json;
+
+/// What came of a run besides, which its faults are judged by.
+pub(crate) struct Aftermath<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) timeline: &'a Timeline,
+    /// What all other checks found.
+    pub(crate) findings: &'a [Finding],
+    /// The gaps of all lanes.
+    pub(crate) measured: &'a [(Measured, Vec<Window>)],
+    /// The lanes that were not served again, by the step in which that began.
+    pub(crate) unrecovered: &'a [(LaneId, u32, Window)],
+}
+
+/// The report of each fault, and what is found about those that took no effect, or had another than was expected.
+///
+/// What another check finds in the step of a fault breaks its expectation, and needs no finding of its own.
+pub(crate) fn judge(faults: &Faults, run: &Aftermath<'_>) -> (Vec<FaultReport>, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let reports = faults.all.iter().map(|broken| {
+        let (outcome, reason) = match missed(broken, run) {
+            Some(reason) => (FaultOutcome::Missed, reason),
+            None => match unexpected(broken, faults, run) {
+                Some(reason) => (FaultOutcome::Broken, reason),
+                None => (FaultOutcome::Held, String::new()),
+            },
+        };
+        let report = FaultReport {
+            fault: broken.fault.clone(),
+            step: broken.step,
+            expected: broken.fault.expectation(),
+            before: broken.before.clone(),
+            after: broken.after.clone(),
+            evidence: broken.evidence.clone(),
+            outcome,
+            reason,
+        };
+        findings.extend(finding(&report, run));
+        report
+    });
+    (reports.collect(), findings)
+}
+
+/// Why a fault took no effect, as far as anybody knows.
+fn missed(broken: &Broken, run: &Aftermath<'_>) -> Option<String> {
+    if broken.window.is_none() {
+        let unreached = || match run.timeline.step(broken.step) {
+            None => format!("step {} did not begin", broken.step),
+            Some(_) => format!("point {} was not reached", broken.fault.point),
+        };
+        return Some(broken.missed.clone().unwrap_or_else(unreached));
+    }
+    broken.evidence.is_empty().then(|| match &broken.missed {
+        Some(reason) => reason.clone(),
+        None => "nothing shows that it took effect".to_owned(),
+    })
+}
+
+/// What else came of a fault than what was expected.
+fn unexpected(broken: &Broken, faults: &Faults, run: &Aftermath<'_>) -> Option<String> {
+    let step = broken.step;
+    let planned = run.plan.steps.iter().find(|one| one.number == step)?;
+    let other = run
+        .findings
+        .iter()
+        .find(|f| f.step == Some(step) && f.severity == Severity::Error);
+    if let Some(other) = other {
+        return Some(format!("{}: {}", other.check, other.message));
+    }
+    let completed = run.timeline.step(step).is_some_and(|times| times.completed);
+    if planned.called_off_at.is_none() && !completed && run.timeline.interrupted.is_none() {
+        return Some(format!("step {step} was not completed"));
+    }
+    if let Some((lane, ..)) = run.unrecovered.iter().find(|(_, of, _)| *of == step) {
+        return Some(format!("lane {lane} was not served again"));
+    }
+    let window = broken.window?;
+    let mut late = run.measured.iter().flat_map(|(measured, gaps)| {
+        let gaps = gaps.iter().filter(|_| measured.gaps.count > 0);
+        gaps.map(move |gap| (measured.lane, *gap))
+    });
+    late.find_map(|(lane, gap)| {
+        let explained = faults
+            .explaining(gap)
+            .is_some_and(|by| by.fault == broken.fault);
+        let allowed = allowance(run.plan, lane.class);
+        let after = gap.end.saturating_sub(window.end);
+        (explained && after > allowed).then(|| {
+            format!(
+                "lane {lane} was served again only {} ms after the fault was over, allowed are {} ms",
+                ms(after),
+                ms(allowed)
+            )
+        })
+    })
+}
+
+/// How long after a fault an outage of it may last: as long as the class may have a gap without any fault.
+fn allowance(plan: &Plan, class: Class) -> u64 {
+    let limits = plan
+        .budgets
+        .iter()
+        .filter(|(name, _)| class_of(name) == Some(class));
+    // Budgets are limits of people, far below what a float cannot hold.
+    let limit = limits.map(|(_, limit)| (limit * 1e6) as u64).max();
+    limit.unwrap_or(0).max(AFTERMATH)
+}
+
+fn finding(report: &FaultReport, run: &Aftermath<'_>) -> Option<Finding> {
+    let fault = &report.fault;
+    let (check, message) = match report.outcome {
+        FaultOutcome::Held => return None,
+        // What an interruption kept from happening did not fail.
+        FaultOutcome::Missed if run.timeline.interrupted.is_some() => return None,
+        FaultOutcome::Missed => (
+            Check::FaultMissed,
+            format!("fault {fault} took no effect: {}", report.reason),
+        ),
+        FaultOutcome::Broken => (
+            Check::FaultBroken,
+            format!(
+                "fault {fault}: expected was {}, and {}",
+                report.expected.words(),
+                report.reason
+            ),
+        ),
+    };
+    let told = run
+        .findings
+        .iter()
+        .any(|f| f.step == Some(report.step) && f.severity == Severity::Error);
+    let itself = report.outcome == FaultOutcome::Missed || !told;
+    itself.then(|| Finding {
+        check,
+        severity: Severity::Error,
+        step: Some(report.step),
+        message,
+        evidence: json!({
+            "fault": fault,
+            "before": report.before,
+            "after": report.after,
+            "evidence": report.evidence,
+        }),
+    })
+}
