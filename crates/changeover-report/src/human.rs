@@ -8,7 +8,10 @@ use crate::table;
 use changeover_model::check::Severity;
 use changeover_model::plan::BUDGETS;
 use changeover_model::text::{harmless, harmless_cut};
-use changeover_model::verdict::{BudgetReport, Finding, OperationCounts, Verdict, VerdictOutcome};
+use changeover_model::verdict::{
+    BudgetReport, CallOffReport, FaultOutcome, FaultReport, Finding, OperationCounts, Verdict,
+    VerdictOutcome,
+};
 use owo_colors::AnsiColors;
 use serde_json::Value;
 
@@ -33,6 +36,21 @@ pub fn render(verdict: &Verdict, look: Look) -> String {
     section(&mut out, "Findings", &verdict.findings, |finding| {
         render_finding(finding, look)
     });
+    section(&mut out, "Faults", &verdict.faults, |fault| {
+        render_fault(fault, look)
+    });
+    section(
+        &mut out,
+        "Called off",
+        &call_offs(verdict),
+        |(step, report)| render_call_off(*step, report, look),
+    );
+    section(
+        &mut out,
+        "Point of no return",
+        &verdict.point_of_no_return,
+        |point| format!("- {}\n", harmless(&point.sentence)),
+    );
     section(&mut out, "Budgets", &budgets(verdict), |budget| {
         render_budget(budget, look)
     });
@@ -127,6 +145,49 @@ pub(crate) fn evidence(evidence: &Value) -> Vec<String> {
         lines.insert(0, harmless_cut(&rest.to_string(), EVIDENCE));
     }
     lines
+}
+
+/// What was broken and what came of it, in a line each: the fault, its subject before and after, what shows it.
+fn render_fault(fault: &FaultReport, look: Look) -> String {
+    let outcome = look.paint(
+        &fault.outcome.to_string(),
+        match fault.outcome {
+            FaultOutcome::Held => AnsiColors::Green,
+            FaultOutcome::Missed | FaultOutcome::Broken => AnsiColors::Red,
+        },
+    );
+    let mut out = format!("- {outcome}: {}\n", fault.fault);
+    let mut line = |text: String| out.push_str(&format!("    {}\n", harmless_cut(&text, EVIDENCE)));
+    if !fault.before.is_empty() {
+        line(format!("before: {}; after: {}", fault.before, fault.after));
+    }
+    for evidence in &fault.evidence {
+        line(format!("evidence: {evidence}"));
+    }
+    if !fault.reason.is_empty() {
+        line(format!(
+            "expected: {}; {}",
+            fault.expected.words(),
+            fault.reason
+        ));
+    }
+    out
+}
+
+/// The steps that were called off.
+pub(crate) fn call_offs(verdict: &Verdict) -> Vec<(u32, &CallOffReport)> {
+    let steps = verdict.steps.iter();
+    steps
+        .filter_map(|step| Some((step.number, step.called_off.as_ref()?)))
+        .collect()
+}
+
+fn render_call_off(step: u32, report: &CallOffReport, look: Look) -> String {
+    let what = match report.worked {
+        true => look.paint("nobody noticed", AnsiColors::Green),
+        false => look.paint(&harmless(&report.reason), AnsiColors::Yellow),
+    };
+    format!("- step {step} at point {}: {what}\n", report.point)
 }
 
 fn render_budget(budget: &BudgetReport, look: Look) -> String {

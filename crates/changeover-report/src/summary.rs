@@ -4,7 +4,7 @@ use crate::numbers::{count, time};
 use changeover_model::check::{Check, Severity};
 use changeover_model::history::Class;
 use changeover_model::text::harmless;
-use changeover_model::verdict::{GapReport, Verdict, VerdictOutcome};
+use changeover_model::verdict::{FaultOutcome, GapReport, Verdict, VerdictOutcome};
 use changeover_model::version::PathVersion;
 
 /// The outcome, the longest gaps, the writes and the command to run it again.
@@ -19,12 +19,52 @@ pub fn sentence(verdict: &Verdict) -> String {
 /// The sentence without the command.
 pub(crate) fn claim(verdict: &Verdict) -> String {
     format!(
-        "{}: {}. {}; {}.",
+        "{}: {}. {}{}; {}{}.",
         what(verdict),
         outcome(verdict),
         gaps(verdict),
+        explained(verdict),
         writes(verdict),
+        broken(verdict),
     )
+}
+
+/// The longest outage that a fault explains, if there was any.
+fn explained(verdict: &Verdict) -> String {
+    let gaps = verdict.steps.iter().flat_map(|step| &step.gaps);
+    let spans = gaps.flat_map(|gap| &gap.spans);
+    let longest = spans
+        .filter(|span| span.fault.is_some())
+        .map(|span| span.to_ms - span.from_ms)
+        .max_by(f64::total_cmp);
+    match longest {
+        Some(ms) => format!(
+            " (beside outages of up to {} that faults explain)",
+            time(ms)
+        ),
+        None => String::new(),
+    }
+}
+
+/// What came of the faults, and until when upgrades could be called off.
+fn broken(verdict: &Verdict) -> String {
+    let mut out = String::new();
+    let faults = verdict.faults.len() as u64;
+    if faults > 0 {
+        let held = verdict
+            .faults
+            .iter()
+            .filter(|f| f.outcome == FaultOutcome::Held);
+        out.push_str(&format!(
+            "; {} of {} faults held",
+            count(held.count() as u64),
+            count(faults)
+        ));
+    }
+    for point in &verdict.point_of_no_return {
+        out.push_str(&format!("; {}", harmless(&point.sentence)));
+    }
+    out
 }
 
 /// What was upgraded, or probed.
@@ -120,10 +160,11 @@ pub(crate) fn unmeasured(verdict: &Verdict, class: Class) -> Option<(u32, &GapRe
     lanes(verdict, class).find(|(_, gap)| gap.longest_ms.is_none())
 }
 
-/// The step with the longest span without a success of a class, that span in milliseconds, and its lane.
+/// The step with the longest span without a success of a class that no fault explains, that span in milliseconds, and
+/// its lane.
 pub(crate) fn longest(verdict: &Verdict, class: Class) -> Option<(u32, f64, &GapReport)> {
     lanes(verdict, class)
-        .filter_map(|(step, gap)| Some((step, gap.longest_ms?, gap)))
+        .filter_map(|(step, gap)| Some((step, gap.unexplained_ms.or(gap.longest_ms)?, gap)))
         .max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
