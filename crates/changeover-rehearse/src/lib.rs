@@ -5,6 +5,7 @@ pub mod clock;
 pub mod control;
 pub mod driver;
 mod examine;
+mod faults;
 pub mod front_door;
 pub mod full_read;
 mod held;

@@ -1,6 +1,7 @@
 //! One run of one plan, from the first spawn to the last sweep.
 
 use crate::driver::{Driver, Launch, Running, StepFailed, Timeouts};
+use crate::faults::Faults;
 use crate::front_door::FrontDoor;
 use crate::full_read::full_read;
 use crate::launcher::{Equipment, Launcher};
@@ -9,7 +10,7 @@ use crate::metadata_store::{MetadataStore, OpenStore, StorePlace};
 use crate::premises::{Premises, close, work};
 use crate::record::{About, Recorder};
 use crate::sampler::Sampler;
-use crate::supervisor::{ExitRules, Now};
+use crate::supervisor::{Excuse, ExitRules, Now};
 use crate::surroundings::ClientSide;
 use crate::tally::{Keys, Live};
 use crate::user_checks::{Scenario, UserCheck};
@@ -111,6 +112,15 @@ pub async fn rehearse(setup: Setup) -> Ending {
         .clone()
         .map(|scenario| Scenario::new(scenario, plan.path.clone(), user_checks, recorder.clone()));
     clients.announce(run);
+    let excuse = Excuse::default();
+    clients.faults = Faults::of(
+        &plan,
+        &target,
+        &recorder,
+        work(&run_dir).join("points"),
+        Arc::clone(&live),
+        excuse.clone(),
+    );
     let _sampler = Sampler::start(recorder.clone());
     let mut rehearsal = Rehearsal {
         premises: Premises::of(Arc::clone(&runtime), &run_dir),
@@ -124,6 +134,7 @@ pub async fn rehearse(setup: Setup) -> Ending {
             },
             timeouts,
             cancel,
+            excuse,
         },
         launcher: Launcher {
             target,
@@ -150,6 +161,17 @@ pub async fn rehearse(setup: Setup) -> Ending {
     } else {
         ending
     }
+}
+
+/// How a step that is no failure ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    /// The new instance leads.
+    Through,
+    /// It was called off, and the old instance leads.
+    CalledOff,
+    /// It was called off, and nobody leads.
+    NobodyLeads,
 }
 
 struct Rehearsal {
@@ -193,17 +215,40 @@ impl Rehearsal {
         self.act(0).await?;
         self.start_load()?;
         self.quiet_window(1).await?;
+        // Nobody leads: an upgrade was called off too late. What comes next has to go through.
+        let mut nobody_leads = false;
         for index in 0..self.plan.steps.len() {
             let step = self.plan.steps[index].clone();
-            self.step(&step, index + 1).await?;
+            if nobody_leads && step.called_off_at.is_some() {
+                continue;
+            }
+            nobody_leads = self.step(&step, index + 1).await? == Passed::NobodyLeads;
+            if nobody_leads {
+                continue;
+            }
             // Nothing else goes on in a quiet window: reading everything back comes after it.
             self.quiet_window(step.number).await?;
             self.full_read(Some(step.number)).await;
             self.after().await?;
             self.see_catalog(step.number).await?;
             self.act(step.number).await?;
+            if step.called_off_at.is_some() {
+                self.comeback(step.number).await?;
+            }
         }
         Ok(())
+    }
+
+    /// The leader of an upgrade that was called off is started again.
+    async fn comeback(&mut self, step: u32) -> Result<(), Ending> {
+        let Some(leader) = &mut self.leader else {
+            return Ok(());
+        };
+        let came_back = self.driver.comeback(step, leader).await;
+        came_back.map_err(|problem| match self.driver.cancel.is_cancelled() {
+            true => Ending::Interrupted,
+            false => Ending::Failed(format!("the leader did not come back: {problem}")),
+        })
     }
 
     async fn open_store(&mut self, store: MetadataStore) -> Result<(), Ending> {
@@ -264,7 +309,29 @@ impl Rehearsal {
         Ok(())
     }
 
+    /// What starts a service. It waits at points where something is planned.
     async fn launch(&self, index: usize) -> Result<Launch, Ending> {
+        let mut launch = self.launch_unheld(index).await?;
+        let Some(faults) = &self.driver.surroundings.faults else {
+            return Ok(launch);
+        };
+        let generation = self.plan.services[index].deploy_generation;
+        let number = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
+        let replaced_in: Vec<u32> = self
+            .plan
+            .steps
+            .iter()
+            .map(|step| step.number)
+            .filter(|step| self.plan.leader_before(*step).deploy_generation == generation)
+            .collect();
+        let holds = faults
+            .holds(generation, number(index), &replaced_in)
+            .map_err(|error| self.failed(index, error.message))?;
+        launch.spec.command.extend(holds);
+        Ok(launch)
+    }
+
+    async fn launch_unheld(&self, index: usize) -> Result<Launch, Ending> {
         let service = &self.plan.services[index];
         let version = self.plan.version_of_service(index);
         self.launcher
@@ -286,7 +353,7 @@ impl Rehearsal {
         Ending::Failed(reason)
     }
 
-    async fn step(&mut self, step: &StepPlan, service: usize) -> Result<(), Ending> {
+    async fn step(&mut self, step: &StepPlan, service: usize) -> Result<Passed, Ending> {
         let launch = self.launch(service).await?;
         if let Some(moments) = self.driver.surroundings.moments.get() {
             moments.begin(step.number);
@@ -294,12 +361,24 @@ impl Rehearsal {
         let Some(leader) = &mut self.leader else {
             return Err(self.failed(service, "there is no leader to upgrade".to_owned()));
         };
+        if let Some(faults) = &self.driver.surroundings.faults {
+            faults.begin(step.number, leader.instance());
+        }
         let replaced = self.driver.replace(leader, step, launch).await;
+        if let Some(faults) = &self.driver.surroundings.faults {
+            faults.end(self.driver.cancel.is_cancelled()).await;
+        }
         if let Some(moments) = self.driver.surroundings.moments.get() {
             // Also of a step that failed: what was begun is not broken off.
             moments.settle().await;
         }
-        replaced.map_err(ending)?;
+        if let Err(failed) = replaced {
+            return match failed.as_planned {
+                Some((_, true)) => Ok(Passed::CalledOff),
+                Some((_, false)) => Ok(Passed::NobodyLeads),
+                None => Err(ending(failed)),
+            };
+        }
         let (clients, leader) = (&self.driver.surroundings, leader.spec());
         tokio::select! {
             biased;
@@ -307,7 +386,7 @@ impl Rehearsal {
             () = async {
                 clients.examiner.catalog(clients, leader).await;
                 clients.examiner.second_promotion(leader).await;
-            } => Ok(()),
+            } => Ok(Passed::Through),
         }
     }
 

@@ -73,6 +73,33 @@ impl ExitRules {
     }
 }
 
+/// Why no crash counts for now: something that all instances need is broken on purpose. Cheap to clone; all clones are
+/// one.
+#[derive(Debug, Clone, Default)]
+pub struct Excuse(Arc<AtomicU32>);
+
+impl Excuse {
+    /// Lets crashes count for nothing as long as the guard lives.
+    pub fn hold(&self) -> ExcuseGuard {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        ExcuseGuard(self.clone())
+    }
+
+    fn holds(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// As long as it lives, crashes count for nothing.
+#[derive(Debug)]
+pub struct ExcuseGuard(Excuse);
+
+impl Drop for ExcuseGuard {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// How far a process has got.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Progress {
@@ -153,6 +180,8 @@ pub struct State {
     pub starts: u64,
     /// How many of them crashed, or were ended by a fault.
     pub crashes: u64,
+    /// How the last process ended, and whether a fault did it; `None` before the first end.
+    pub last_end: Option<(ProcessEnd, bool)>,
     /// What the process does now.
     pub now: Now,
 }
@@ -168,6 +197,7 @@ enum Request {
     Stop(StopRequest),
     Disturb {
         how: Disturbance,
+        why: RestartReason,
         done: oneshot::Sender<Result<(), RuntimeError>>,
     },
     Condition(oneshot::Sender<String>),
@@ -210,11 +240,13 @@ impl Supervisor {
         rules: ExitRules,
         recorder: Recorder,
         step: u32,
+        excuse: Excuse,
     ) -> Self {
         let spec = instance.spec().clone();
         let (publish, state) = watch::channel(State {
             starts: 1,
             crashes: 0,
+            last_end: None,
             now: Now::Running {
                 pid: instance.pid(),
             },
@@ -232,7 +264,8 @@ impl Supervisor {
             row: CrashRow::default(),
             born: Instant::now(),
             restart: None,
-            by_fault: false,
+            on_purpose: None,
+            excuse,
         };
         Supervisor {
             spec,
@@ -298,16 +331,45 @@ impl Supervisor {
         }
     }
 
-    /// Does to the process what a fault does. An end that comes of it says nothing of the instance: the process is
-    /// started again, as after a crash, and no crash is counted.
+    /// A handle for who breaks it on purpose.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            spec: self.spec.clone(),
+            state: self.state.clone(),
+            requests: self.requests.clone(),
+        }
+    }
+}
+
+/// A handle to an instance for who breaks it on purpose. The instance is the supervisor's.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    spec: InstanceSpec,
+    state: watch::Receiver<State>,
+    requests: mpsc::Sender<Request>,
+}
+
+impl Handle {
+    /// What the instance was started with.
+    pub fn spec(&self) -> &InstanceSpec {
+        &self.spec
+    }
+
+    /// A receiver of every change.
+    pub fn watch(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// Does something to the process on purpose. An end that comes of it says nothing of the instance: the process is
+    /// started again for this reason, as after a crash, and no crash is counted.
     ///
     /// # Errors
     ///
     /// When there is no process that this could be done to.
-    pub async fn disturb(&self, how: Disturbance) -> Result<(), RuntimeError> {
+    pub async fn disturb(&self, how: Disturbance, why: RestartReason) -> Result<(), RuntimeError> {
         let (done, answer) = oneshot::channel();
         let gone = || RuntimeError::new(format!("{} is gone", self.spec.slot));
-        let request = Request::Disturb { how, done };
+        let request = Request::Disturb { how, why, done };
         self.requests.send(request).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
@@ -315,13 +377,15 @@ impl Supervisor {
     /// What the process does now, in words.
     pub async fn condition(&self) -> String {
         let (tell, told) = oneshot::channel();
-        match self.requests.send(Request::Condition(tell)).await {
-            Ok(()) => told.await.unwrap_or_else(|_| "gone".to_owned()),
-            Err(_) => match self.state().now {
-                Now::Gone(gone) => gone.to_string(),
-                _ => "gone".to_owned(),
-            },
-        }
+        let asked = self.requests.send(Request::Condition(tell)).await;
+        let answer = match asked {
+            Ok(()) => told.await.ok(),
+            Err(_) => None,
+        };
+        answer.unwrap_or_else(|| match &self.state.borrow().now {
+            Now::Gone(gone) => format!("it {gone}"),
+            _ => "it is gone".to_owned(),
+        })
     }
 }
 
@@ -381,8 +445,9 @@ struct Keeper {
     born: Instant,
     /// When the process is to be started again, and why.
     restart: Option<(Instant, RestartReason)>,
-    /// A fault has ended the process, or is about to.
-    by_fault: bool,
+    /// Something ended the process on purpose, or is about to: why it is started again.
+    on_purpose: Option<RestartReason>,
+    excuse: Excuse,
 }
 
 impl Keeper {
@@ -402,8 +467,8 @@ impl Keeper {
                             let _ = request.done.send(());
                             return;
                         }
-                        Some(Request::Disturb { how, done }) => {
-                            let _ = done.send(self.disturb(how).await);
+                        Some(Request::Disturb { how, why, done }) => {
+                            let _ = done.send(self.disturb(how, why).await);
                         }
                         Some(Request::Condition(told)) => {
                             let _ = told.send(self.instance.condition().await);
@@ -425,10 +490,11 @@ impl Keeper {
         self.publish.send_modify(|state| state.now = now);
     }
 
-    async fn disturb(&mut self, how: Disturbance) -> Result<(), RuntimeError> {
+    async fn disturb(&mut self, how: Disturbance, why: RestartReason) -> Result<(), RuntimeError> {
         let done = self.instance.disturb(how).await;
-        let ends = matches!(how, Disturbance::Kill | Disturbance::End(_));
-        self.by_fault |= ends && done.is_ok();
+        if done.is_ok() && matches!(how, Disturbance::Kill | Disturbance::End(_)) {
+            self.on_purpose = Some(why);
+        }
         done
     }
 
@@ -437,7 +503,9 @@ impl Keeper {
         let Ended { end, by_us } = ended;
         match self.announce_end(ended) {
             // A process that had ended by itself when the fault came has an end of its own.
-            EndMeaning::Crash if self.by_fault => self.ended_by_fault(),
+            EndMeaning::Crash if self.on_purpose.is_some() || self.excuse.holds() => {
+                self.ended_for_a_reason();
+            }
             _ if by_us => self.publish(Now::Gone(Gone::Stopped(end))),
             EndMeaning::Fenced => self.publish(Now::Gone(Gone::Fenced(end))),
             EndMeaning::Restart => {
@@ -451,19 +519,23 @@ impl Keeper {
 
     fn announce_end(&self, Ended { end, by_us }: Ended) -> EndMeaning {
         let meaning = self.rules.meaning(end);
+        let by_fault = self.on_purpose.is_some() && meaning == EndMeaning::Crash;
         self.event(EventKind::ProcessEnded {
             end,
             meaning,
             by_us,
-            by_fault: self.by_fault && meaning == EndMeaning::Crash,
+            by_fault,
         });
+        self.publish
+            .send_modify(|state| state.last_end = Some((end, by_fault)));
         meaning
     }
 
-    /// The process is started again as after a crash, but nothing is held against it.
-    fn ended_by_fault(&mut self) {
-        self.by_fault = false;
-        self.restart = Some((Instant::now() + CRASH_PAUSE, RestartReason::Fault));
+    /// The process is started again as after a crash, but nothing is held against it: a fault ended it, or keeps from
+    /// it what it needs.
+    fn ended_for_a_reason(&mut self) {
+        let why = self.on_purpose.take().unwrap_or(RestartReason::Fault);
+        self.restart = Some((Instant::now() + CRASH_PAUSE, why));
         self.publish.send_modify(|state| {
             state.crashes += 1;
             state.now = Now::Restarting;
@@ -504,7 +576,7 @@ impl Keeper {
             return;
         }
         self.born = Instant::now();
-        self.by_fault = false;
+        self.on_purpose = None;
         let pid = self.instance.pid();
         let starts = self.publish.borrow().starts + 1;
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Reached::unasked(starts);
@@ -653,6 +725,7 @@ mod tests {
             },
             Recorder::new(Clock::start(), Box::new(Nowhere)),
             0,
+            Excuse::default(),
         );
         let mut state = supervisor.watch();
         // The first one serves, as that of a step does.

@@ -3,6 +3,7 @@
 use crate::client::{Client, ClientTarget, UrlError};
 use crate::driver::Surroundings;
 use crate::examine::Examiner;
+use crate::faults::{Faults, Instance};
 use crate::front_door::FrontDoor;
 use crate::observers::Observer;
 use crate::record::{About, Recorder};
@@ -10,6 +11,7 @@ use crate::tally::Keys;
 use crate::user_checks::Scenario;
 use crate::workload::moments::Moments;
 use changeover_model::event::EventKind;
+use changeover_model::fault::Point;
 use changeover_model::scenario::When;
 use changeover_model::status::DeploymentStatus;
 use changeover_model::target::{ClientTemplate, Target};
@@ -44,6 +46,8 @@ pub(crate) struct ClientSide {
     observers: Mutex<Observers>,
     /// Workloads that act at moments of a step, if there are any.
     pub(crate) moments: OnceLock<Moments>,
+    /// What is broken on purpose, if anything is.
+    pub(crate) faults: Option<Faults>,
 }
 
 /// Observers that look, and observers that were told to end but have not been waited for.
@@ -76,6 +80,7 @@ impl ClientSide {
             keys: OnceLock::new(),
             observers: Mutex::new(Observers::default()),
             moments: OnceLock::new(),
+            faults: None,
         }
     }
 
@@ -277,6 +282,25 @@ impl Surroundings for ClientSide {
             moments.leads();
         }
         self.observe(old);
+    }
+
+    fn spawned(&self, new: Instance) {
+        if let Some(faults) = &self.faults {
+            faults.spawned(new);
+        }
+    }
+
+    async fn at(&self, point: Point) {
+        if let Some(faults) = &self.faults {
+            faults.at(point).await;
+        }
+    }
+
+    async fn called_off(&self) -> Point {
+        match &self.faults {
+            Some(faults) => faults.called_off().await,
+            None => std::future::pending().await,
+        }
     }
 
     fn gone(&self, instance: &InstanceSpec) {

@@ -219,6 +219,7 @@ pub struct Live {
     ok: AtomicU64,
     fail: AtomicU64,
     unknown: AtomicU64,
+    writes: AtomicU64,
     write_acknowledged: AtomicU64,
     read_acknowledged: AtomicU64,
 }
@@ -245,6 +246,7 @@ impl Live {
             ok: AtomicU64::new(0),
             fail: AtomicU64::new(0),
             unknown: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
             write_acknowledged: AtomicU64::new(0),
             read_acknowledged: AtomicU64::new(0),
         }
@@ -261,11 +263,17 @@ impl Live {
             match request {
                 Request::Connect | Request::Own(_) => 0,
                 request if request.writes() => {
+                    self.writes.fetch_add(1, Ordering::Relaxed);
                     self.write_acknowledged.fetch_max(ended, Ordering::Relaxed)
                 }
                 _ => self.read_acknowledged.fetch_max(ended, Ordering::Relaxed),
             };
         }
+    }
+
+    /// How many writes were acknowledged.
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
     }
 
     /// The figures now.

@@ -3,15 +3,18 @@
 //! It follows the protocol to the letter, announces and reports every action as an event, and judges nothing. What it
 //! does not know itself, it asks its [`Surroundings`]: whether a query answers, where clients are sent, who watches.
 
+mod call_off;
 mod phases;
 mod running;
 
 pub use running::Running;
 
 use crate::control::Control;
+use crate::faults::Instance;
 use crate::record::{About, Recorder};
-use crate::supervisor::{ExitRules, Supervisor, until_gone};
+use crate::supervisor::{Excuse, ExitRules, Supervisor, until_gone};
 use changeover_model::event::{EventKind, Phase, StopReason};
+use changeover_model::fault::Point;
 use changeover_model::plan::{Plan, StepPlan, Timeout};
 use changeover_model::status::DeploymentStatus;
 use changeover_model::target::Target;
@@ -68,6 +71,19 @@ pub trait Surroundings: Send + Sync {
 
     /// The new instance has said that it leads: the old one may be observed from now on.
     fn leads(&self, new: &InstanceSpec, old: &InstanceSpec);
+
+    /// The new instance was started.
+    fn spawned(&self, _new: Instance) {}
+
+    /// The step has reached a point. What is planned there happens before this returns.
+    fn at(&self, _point: Point) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
+    /// Waits until the step is to be called off, and says where.
+    fn called_off(&self) -> impl Future<Output = Point> + Send {
+        std::future::pending()
+    }
 
     /// An old instance has left, or a new one was given up: nobody needs to observe it any more.
     fn gone(&self, instance: &InstanceSpec);
@@ -136,6 +152,8 @@ pub struct StepFailed {
     pub interrupted: bool,
     /// No promotion can have been taken, and the new instance never said that it leads: the old instance still leads, and the new one is gone.
     pub called_off: bool,
+    /// It was called off, as planned: where, and whether the old instance still said that it leads.
+    pub as_planned: Option<(Point, bool)>,
     /// The new instance, if the front door points at it already. Otherwise it was stopped.
     pub new: Option<Running>,
 }
@@ -152,6 +170,7 @@ impl std::error::Error for StepFailed {}
 enum Obstacle {
     Interrupted,
     Failed(String),
+    CalledOff(Point),
 }
 
 /// How far a step has got: decides what a failure means.
@@ -188,6 +207,8 @@ pub struct Driver<S> {
     pub timeouts: Timeouts,
     /// Cancelled when the run is to end: a step then ends at its next wait.
     pub cancel: CancellationToken,
+    /// Held while crashes count for nothing.
+    pub excuse: Excuse,
 }
 
 impl<S: Surroundings> Driver<S> {
@@ -253,8 +274,13 @@ impl<S: Surroundings> Driver<S> {
         let mut new = None;
         let mut course = Course::default();
         let result = self
-            .unless_cancelled(async {
+            .unless_cancelled(self.unless_called_off(async {
+                self.surroundings.at(Point::BeforeBoot).await;
+                // Called off, it is not started any more.
+                tokio::task::yield_now().await;
                 let new = self.spawn(step.number, &launch, &about, &mut new).await?;
+                self.surroundings.spawned(new.instance());
+                self.surroundings.at(Point::Booting).await;
                 let gone = until_gone(new.supervisor().watch());
                 let name = name(new.spec());
                 tokio::select! {
@@ -264,8 +290,11 @@ impl<S: Surroundings> Driver<S> {
                     ))),
                     done = self.phases(new, old, &launch.expected_version, &mut course) => done,
                 }
-            })
+            }))
             .await;
+        if let Err(Obstacle::CalledOff(point)) = result {
+            return Err(self.call_off(&about, point, new, old, &course).await);
+        }
         let new = self.conclude(&about, result, new, &course).await?;
         // It is gone; what it may have left behind is not worth a millisecond of the step.
         old.stop(StopReason::Lingered, STOP_GRACE).await;
@@ -310,6 +339,17 @@ impl<S: Surroundings> Driver<S> {
         }
     }
 
+    async fn unless_called_off(
+        &self,
+        work: impl Future<Output = Result<(), Obstacle>>,
+    ) -> Result<(), Obstacle> {
+        tokio::select! {
+            biased;
+            point = self.surroundings.called_off() => Err(Obstacle::CalledOff(point)),
+            result = work => result,
+        }
+    }
+
     /// Begins the boot phase. The instance is put where a cancelled step still finds it.
     async fn spawn<'a>(
         &self,
@@ -339,8 +379,13 @@ impl<S: Surroundings> Driver<S> {
                 pid: instance.pid(),
             },
         });
-        let supervisor =
-            Supervisor::start(instance, self.rules.clone(), self.recorder.clone(), step);
+        let supervisor = Supervisor::start(
+            instance,
+            self.rules.clone(),
+            self.recorder.clone(),
+            step,
+            self.excuse.clone(),
+        );
         let control = launch.control.clone();
         Ok(new.insert(Running::new(supervisor, control, self.recorder.clone())))
     }
@@ -365,6 +410,7 @@ impl<S: Surroundings> Driver<S> {
         let (reason, interrupted) = match obstacle {
             Obstacle::Failed(reason) => (reason, false),
             Obstacle::Interrupted => ("the run was interrupted".to_owned(), true),
+            Obstacle::CalledOff(_) => unreachable!("that is no failure of a step"),
         };
         if !interrupted {
             event(EventKind::StepFailed {
@@ -393,6 +439,7 @@ impl<S: Surroundings> Driver<S> {
             not_spawned,
             interrupted,
             called_off: !course.promoted,
+            as_planned: None,
             new,
         })
     }

@@ -7,6 +7,7 @@ use crate::supervisor::Progress;
 use changeover_model::event::{
     EventKind, Phase, ProcessEnd, PromoteResult, StatusSeen, StopReason,
 };
+use changeover_model::fault::Point;
 use changeover_model::status::DeploymentStatus;
 use changeover_runtime::InstanceSpec;
 use std::future::Future;
@@ -60,6 +61,7 @@ impl<S: Surroundings> Driver<S> {
         )
         .await?;
         begin(new, Phase::CatchUp);
+        self.surroundings.at(Point::CatchingUp).await;
         self.surroundings.answers(new.spec());
         if let Some(StatusSeen::Status(status)) = new.last() {
             let status = *status;
@@ -84,15 +86,18 @@ impl<S: Surroundings> Driver<S> {
         )
         .await?;
         self.surroundings.ready(new.spec()).await;
+        // Last: what is examined before is to be answered by an instance that is whole.
+        self.surroundings.at(Point::Ready).await;
         begin(new, Phase::Promote);
         self.promote(new, course).await?;
         begin(new, Phase::Bootstrap);
         self.surroundings.leads(new.spec(), old.spec());
+        self.surroundings.at(Point::Leader).await;
         self.take_over(new, old, expected_version, course).await
     }
 
     /// Polls until an accepted status is seen.
-    async fn until_status(
+    pub(super) async fn until_status(
         &self,
         new: &mut Running,
         wait: &mut Wait,
@@ -215,6 +220,7 @@ impl<S: Surroundings> Driver<S> {
         new.event(EventKind::PromoteDone {
             result: result.clone(),
         });
+        self.surroundings.at(Point::PromoteSent).await;
         result
     }
 
@@ -245,7 +251,9 @@ impl<S: Surroundings> Driver<S> {
         let (retire, retiring) = oneshot::channel();
         let new_side = async {
             self.until_serving(new, course).await?;
+            self.surroundings.at(Point::Serving).await;
             begin(new, Phase::Retire);
+            self.surroundings.at(Point::Retiring).await;
             // The other side may be through with its part.
             let _ = retire.send(());
             self.check_version(new, expected_version).await
@@ -335,7 +343,7 @@ impl<S: Surroundings> Driver<S> {
     }
 
     /// Repeats an attempt until it succeeds.
-    async fn until_answer<T, F>(
+    pub(super) async fn until_answer<T, F>(
         &self,
         new: &Running,
         phase: Phase,

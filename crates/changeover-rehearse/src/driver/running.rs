@@ -1,6 +1,7 @@
 //! An instance that runs: its supervisor, how it is asked and promoted, and what it last said.
 
 use crate::control::Control;
+use crate::faults::Instance;
 use crate::leader_api::STATUS_DEADLINE;
 use crate::poll::Wait;
 use crate::record::{About, Recorder};
@@ -58,6 +59,11 @@ impl Running {
         self.supervisor.spec()
     }
 
+    /// Whether it has no process any more, and gets none.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self.supervisor.state().now, Now::Gone(_))
+    }
+
     /// Its supervisor.
     pub fn supervisor(&self) -> &Supervisor {
         &self.supervisor
@@ -66,6 +72,14 @@ impl Running {
     /// Stops it: softly, after `grace` the hard way.
     pub async fn stop(&self, reason: StopReason, grace: Duration) {
         self.supervisor.stop(reason, grace).await;
+    }
+
+    /// It, for who breaks it on purpose.
+    pub(crate) fn instance(&self) -> Instance {
+        Instance {
+            handle: self.supervisor.handle(),
+            control: self.control.clone(),
+        }
     }
 
     pub(super) fn control(&self) -> &Control {

@@ -149,6 +149,7 @@ impl Upgrader {
                 rules: ExitRules::from(&target.instances),
                 timeouts,
                 cancel: cancel.clone(),
+                excuse: Default::default(),
             },
             launcher: Launcher {
                 target,

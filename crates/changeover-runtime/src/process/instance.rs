@@ -269,11 +269,12 @@ impl Instance for ProcessInstance {
                     self.signal_group(Signal::SIGKILL);
                 }
             }
+            // Helpers may have groups of their own, as those of a PostgreSQL server have.
             Disturbance::Pause => {
-                self.signal_group(Signal::SIGSTOP);
+                self.mark.signal_carriers(Signal::SIGSTOP);
                 self.stands_still().await?;
             }
-            Disturbance::Resume => self.signal_group(Signal::SIGCONT),
+            Disturbance::Resume => self.mark.signal_carriers(Signal::SIGCONT),
         }
         Ok(())
     }

@@ -48,6 +48,13 @@ impl Mark {
         seen
     }
 
+    /// Signals every process that carries it, once.
+    pub(super) fn signal_carriers(&self, signal: Signal) {
+        for process in self.carriers() {
+            self::signal(process.pid, signal);
+        }
+    }
+
     /// Ends every process that carries it, the hard way. Blocks until they are gone, at most about a second.
     pub(super) fn end_carriers(&self) {
         end(|| self.carriers());

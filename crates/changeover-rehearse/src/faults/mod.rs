@@ -1,0 +1,343 @@
+//! What is broken on purpose, and where upgrades are called off.
+//!
+//! A step goes through its points ([`Point`]). Where an instance can be made to wait at a point (`hold`), it does so until
+//! everything that is planned there has been done; otherwise the driver says when it sees that a point is reached, or
+//! `seen` does, and what is done is done after it. Each fault is announced with the state of its subject, and recorded
+//! with what shows that it took effect; what lasts is ended by a task of its own, at the latest with its step. Nothing
+//! here knows what a fault should lead to.
+
+mod hold;
+mod process;
+mod seen;
+
+use crate::control::Control;
+use crate::record::{About, Recorder};
+use crate::supervisor::{Excuse, Handle};
+use crate::tally::Live;
+use changeover_model::event::EventKind;
+use changeover_model::fault::{Action, Delay, Fault, Party, Point, Subject};
+use changeover_model::plan::Plan;
+use changeover_model::target::{Reach, Target, fill};
+use changeover_runtime::{InstanceSpec, RuntimeError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How often it is looked whether enough was written since a point.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// An instance as far as it can be broken, and asked.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// Its process.
+    pub handle: Handle,
+    /// How it is asked and promoted.
+    pub control: Control,
+}
+
+/// The faults and call-offs of a run.
+pub(crate) struct Faults {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    recorder: Recorder,
+    /// The plan's.
+    faults: Vec<Fault>,
+    /// The steps that are called off.
+    called_off: BTreeMap<u32, Point>,
+    /// How each point of interest is reached.
+    reach: BTreeMap<Point, Reach>,
+    /// Arguments that make an instance wait, with placeholders.
+    hold: Vec<String>,
+    /// Where sockets are made.
+    sockets: PathBuf,
+    live: Arc<OnceLock<Arc<Live>>>,
+    /// Held while something is broken that all instances need.
+    excuse: Excuse,
+    /// The step that goes on.
+    step: Mutex<Step>,
+    new: watch::Sender<Option<Instance>>,
+    /// The phase in which the old instance is to leave has begun.
+    retiring: watch::Sender<bool>,
+    /// Where the step is called off, once it is.
+    off: watch::Sender<Option<Point>>,
+}
+
+/// A step, as far as it has got.
+#[derive(Default)]
+struct Step {
+    number: u32,
+    old: Option<Instance>,
+    /// The points that were reached.
+    reached: BTreeSet<Point>,
+    /// The faults that have not happened.
+    pending: Vec<Fault>,
+    tasks: TaskTracker,
+    /// Cancelled when the step has ended: what has not begun is given up.
+    ended: CancellationToken,
+    /// Cancelled when nothing is to go on any more: what lasts is ended.
+    over: CancellationToken,
+}
+
+impl Faults {
+    /// Those of a plan; `None` if it has none. `sockets` is a directory that exists while instances run.
+    pub(crate) fn of(
+        plan: &Plan,
+        target: &Target,
+        recorder: &Recorder,
+        sockets: PathBuf,
+        live: Arc<OnceLock<Arc<Live>>>,
+        excuse: Excuse,
+    ) -> Option<Self> {
+        let called_off: BTreeMap<u32, Point> = plan
+            .steps
+            .iter()
+            .filter_map(|step| Some((step.number, step.called_off_at?)))
+            .collect();
+        if plan.faults.is_empty() && called_off.is_empty() {
+            return None;
+        }
+        let points = plan.faults.iter().map(|fault| fault.point);
+        let points = points.chain(called_off.values().copied());
+        Some(Faults {
+            shared: Arc::new(Shared {
+                recorder: recorder.clone(),
+                faults: plan.faults.clone(),
+                reach: points
+                    .map(|point| (point, target.reach(point, &plan.runtime)))
+                    .collect(),
+                called_off,
+                hold: target.points.hold.clone().unwrap_or_default(),
+                sockets,
+                live,
+                excuse,
+                step: Mutex::default(),
+                new: watch::Sender::default(),
+                retiring: watch::Sender::default(),
+                off: watch::Sender::default(),
+            }),
+        })
+    }
+
+    /// The arguments that make an instance wait where something is planned: the new one of the step `brings_up`, which
+    /// may be the old one of the steps `replaced_in`. Somebody waits for it there from now on.
+    ///
+    /// # Errors
+    ///
+    /// When a socket cannot be made.
+    pub(crate) fn holds(
+        &self,
+        generation: u64,
+        brings_up: u32,
+        replaced_in: &[u32],
+    ) -> Result<Vec<String>, RuntimeError> {
+        let shared = &self.shared;
+        let mut arguments = Vec::new();
+        for (&point, reach) in &shared.reach {
+            let steps: Vec<u32> = match point.party() {
+                Party::Driver => Vec::new(),
+                Party::New => vec![brings_up],
+                Party::Old => replaced_in.to_vec(),
+            };
+            let planned = steps.iter().any(|step| shared.is_planned(*step, point));
+            if *reach != Reach::Held || !planned {
+                continue;
+            }
+            let socket = hold::listen(shared, generation, point, &steps)?;
+            let values = [("point", point.name()), ("socket", socket.as_str())];
+            arguments.extend(shared.hold.iter().map(|word| fill(word, &values)));
+        }
+        Ok(arguments)
+    }
+
+    /// A step begins, with this leader.
+    pub(crate) fn begin(&self, number: u32, old: Instance) {
+        let shared = &self.shared;
+        let of_step = shared.faults.iter().filter(|fault| fault.is_in(number));
+        *shared.step() = Step {
+            number,
+            old: Some(old),
+            pending: of_step.map(|fault| fault.in_step(number)).collect(),
+            ..Step::default()
+        };
+        shared.new.send_replace(None);
+        shared.retiring.send_replace(false);
+        shared.off.send_replace(None);
+    }
+
+    /// The new instance runs.
+    pub(crate) fn spawned(&self, new: Instance) {
+        seen::watch(&self.shared, &new);
+        self.shared.new.send_replace(Some(new));
+    }
+
+    /// The driver sees that the step has reached a point. What is planned there has been done when this returns, but
+    /// where the instance itself waits: then it is done before it goes on.
+    pub(crate) async fn at(&self, point: Point) {
+        if point == Point::Retiring {
+            self.shared.retiring.send_replace(true);
+        }
+        if let Some(Reach::Seen(None)) = self.shared.reach.get(&point) {
+            self.shared.reached(point, false).await;
+        }
+    }
+
+    /// Waits until the step is to be called off, and says where.
+    pub(crate) async fn called_off(&self) -> Point {
+        let mut off = self.shared.off.subscribe();
+        loop {
+            if let Some(point) = *off.borrow_and_update() {
+                return point;
+            }
+            if off.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// The step is over, `completed` or not: ends what lasts, and says what did not happen. What is broken and ends by
+    /// itself is waited for, unless the run is `interrupted`.
+    pub(crate) async fn end(&self, interrupted: bool) {
+        let (tasks, over, number) = {
+            let step = self.shared.step();
+            step.ended.cancel();
+            (step.tasks.clone(), step.over.clone(), step.number)
+        };
+        tasks.close();
+        if interrupted {
+            over.cancel();
+        }
+        tasks.wait().await;
+        over.cancel();
+        let pending = std::mem::take(&mut self.shared.step().pending);
+        for fault in pending {
+            let reason = format!("point {} was not reached in step {number}", fault.point);
+            self.shared.missed(&fault, reason);
+        }
+    }
+}
+
+impl Drop for Faults {
+    fn drop(&mut self) {
+        self.shared.step().over.cancel();
+    }
+}
+
+impl Shared {
+    fn step(&self) -> MutexGuard<'_, Step> {
+        self.step.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether anything is planned at a point of a step.
+    fn is_planned(&self, step: u32, point: Point) -> bool {
+        let mut faults = self.faults.iter();
+        faults.any(|fault| fault.is_in(step) && fault.point == point)
+            || self.called_off.get(&step) == Some(&point)
+    }
+
+    fn event(&self, about: &About, kind: EventKind) {
+        self.recorder.event(about, kind);
+    }
+
+    fn about(&self, instance: Option<&InstanceSpec>) -> About {
+        About {
+            step: Some(self.step().number),
+            slot: instance.map(|spec| spec.slot.clone()),
+            generation: instance.map(|spec| spec.generation),
+        }
+    }
+
+    /// The step has reached a point: does what is planned there. Only the first time counts.
+    async fn reached(self: &Arc<Self>, point: Point, held: bool) {
+        let (number, mine, tasks, ended) = {
+            let mut step = self.step();
+            if !self.is_planned(step.number, point) || !step.reached.insert(point) {
+                return;
+            }
+            let pending = std::mem::take(&mut step.pending);
+            let (mine, rest): (Vec<Fault>, Vec<Fault>) =
+                pending.into_iter().partition(|fault| fault.point == point);
+            step.pending = rest;
+            (step.number, mine, step.tasks.clone(), step.ended.clone())
+        };
+        let party = match point.party() {
+            Party::Driver => None,
+            Party::New => self.new.borrow().clone(),
+            Party::Old => self.step().old.clone(),
+        };
+        let about = self.about(party.as_ref().map(|it| it.handle.spec()));
+        self.event(&about, EventKind::PointReached { point, held });
+        for fault in mine {
+            match fault.delay {
+                Delay::None => self.happen(fault).await,
+                delay => {
+                    let (shared, ended) = (Arc::clone(self), ended.clone());
+                    tasks.spawn(async move {
+                        match ended.run_until_cancelled(shared.wait(delay)).await {
+                            Some(()) => shared.happen(fault).await,
+                            None => shared.missed(&fault, "the step was over before".to_owned()),
+                        }
+                    });
+                }
+            }
+        }
+        if self.called_off.get(&number) == Some(&point) {
+            self.off.send_replace(Some(point));
+        }
+    }
+
+    async fn wait(&self, delay: Delay) {
+        match delay {
+            Delay::None => {}
+            Delay::Ms(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            Delay::Writes(writes) => {
+                let acknowledged = || self.live.get().map_or(0, |live| live.writes());
+                let enough = acknowledged().saturating_add(writes);
+                while acknowledged() < enough {
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+        }
+    }
+
+    fn missed(&self, fault: &Fault, reason: String) {
+        let about = self.about(None);
+        self.event(
+            &about,
+            EventKind::FaultMissed {
+                fault: fault.clone(),
+                reason,
+            },
+        );
+    }
+
+    /// Breaks something.
+    async fn happen(self: &Arc<Self>, fault: Fault) {
+        match (fault.subject, &fault.action) {
+            (
+                Subject::New | Subject::Old,
+                Action::Kill { .. } | Action::Pause { .. } | Action::Restart,
+            ) => {
+                let instance = match fault.subject {
+                    Subject::New => self.new.borrow().clone(),
+                    _ => self.step().old.clone(),
+                };
+                match instance {
+                    Some(instance) => process::disturb(self, fault, instance.handle).await,
+                    None => self.missed(&fault, "there is no such instance".to_owned()),
+                }
+            }
+            _ => self.missed(&fault, "this build cannot do that".to_owned()),
+        }
+    }
+
+    /// Runs on beside the step, until it is done or the step is over.
+    fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.step().tasks.spawn(work);
+    }
+}
