@@ -358,7 +358,7 @@ impl Judge {
             timeline,
         ));
         if timeline.load_began.is_some() {
-            doubts.extend(quality::doubts_of_windows(&self.plan, timeline));
+            doubts.extend(quality::doubts_of_windows(&self.plan, timeline, faults));
             for (lane, sent) in LANES.into_iter().zip(lanes) {
                 if sent.is_empty() {
                     doubts.push(format!("lane {lane} has no operations"));

@@ -161,12 +161,17 @@ pub(crate) fn doubts_of_lane(
 }
 
 /// Doubts about the quiet windows of completed steps.
-pub(crate) fn doubts_of_windows(plan: &Plan, timeline: &Timeline) -> Vec<String> {
+pub(crate) fn doubts_of_windows(plan: &Plan, timeline: &Timeline, faults: &Faults) -> Vec<String> {
     let required = plan.workload.quiet_window_ms().saturating_mul(1_000_000);
     let mut doubts = Vec::new();
     for step in timeline.upgrades() {
         let windows = [
-            (step.before, "before", true),
+            // With nobody to serve clients there is nothing to wait for.
+            (
+                step.before,
+                "before",
+                !faults.left_nobody_leading(step.span),
+            ),
             (step.after, "after", step.completed),
         ];
         for (window, when, expected) in windows {

@@ -52,6 +52,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub ack_log: Option<PathBuf>,
 
+    /// Wait at this point of a hand-over until whoever listens at the socket hangs up (repeatable)
+    #[arg(long, value_name = "POINT=SOCKET")]
+    pub hold: Vec<String>,
+
     /// Have this bug, for whoever tests what tests upgrades; NAME@N: only generation N. `reference bugs` lists them
     #[arg(long, value_name = "NAME[@GENERATION]")]
     pub planted_bug: Option<String>,

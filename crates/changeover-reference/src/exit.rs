@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use crate::bug::{self, Bug};
+use crate::hold::{self, Point};
 use crate::log;
 use crate::store::{StoreError, Token};
 
@@ -53,6 +54,8 @@ pub(crate) fn fenced(own: Token, newer: Token) -> ! {
 
 /// Ends the process because a higher generation leads.
 pub(crate) fn outlived(newer: Token) -> ! {
+    hold::at(Point::OldFenced);
+    hold::at(Point::Retiring);
     while bug::on(Bug::FencedHangs) {
         std::thread::park();
     }

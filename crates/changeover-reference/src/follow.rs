@@ -8,6 +8,7 @@ use crate::copy::apply::Applier;
 use crate::copy::schema;
 use crate::copy::{CopyConnection, CopyError, PrivateCopy};
 use crate::deployment::{Deployment, State};
+use crate::hold::{self, Point};
 use crate::store::{Appended, Effect, Fence, MetadataStore, Record, Role, StoreError, Token};
 use crate::{exit, log};
 
@@ -223,6 +224,7 @@ impl Follower {
     /// to the baseline is there; a promotion on request may come before that.
     pub(crate) fn run(mut self, serve: impl Fn()) -> Result<(Hydration, Fence), HydrateError> {
         self.deployment.set_catching_up();
+        hold::at(Point::CatchingUp);
         log::info!(
             "booting in read-only mode; hydrating {} log records",
             self.baseline - self.hydration.applied().min(self.baseline)
@@ -269,6 +271,7 @@ impl Follower {
                         .for_each(restart_for_definitions);
                     log::info!("caught up, {lag} records behind; ready to promote");
                     self.deployment.set_ready_to_promote();
+                    hold::at(Point::Ready);
                     continue;
                 }
             }
@@ -322,6 +325,7 @@ impl Follower {
             State::CatchingUp { skip } if skip || bug::on(Bug::ReadyTooEarly) => {
                 log::info!("catching up was skipped on request; ready to promote");
                 self.deployment.set_ready_to_promote();
+                hold::at(Point::Ready);
             }
             State::CatchingUp { .. } if self.started.elapsed() >= self.max_wait => {
                 log::error!("not caught up within {}s", self.max_wait.as_secs());
@@ -337,7 +341,10 @@ impl Follower {
     fn promote(&mut self) -> Fence {
         match self.hydration.store.promote(self.generation) {
             Ok(Role::FencedOut(fence)) => exit::outlived(fence.token),
-            Ok(Role::Lead(fence) | Role::Follow(fence)) => fence,
+            Ok(Role::Lead(fence) | Role::Follow(fence)) => {
+                hold::at(Point::FenceWritten);
+                fence
+            }
             Err(error) => exit::store_failed(&error),
         }
     }

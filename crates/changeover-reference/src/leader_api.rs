@@ -14,7 +14,8 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 
-use crate::deployment::{Deployment, NotNow};
+use crate::deployment::{Deployment, NotNow, State};
+use crate::hold::{self, Point};
 
 /// How long the answer to a promotion in place waits for its end. It is on its way by then, whatever comes of it.
 const IN_PLACE: Duration = Duration::from_millis(100);
@@ -104,18 +105,7 @@ async fn route(deployment: Arc<Deployment>, request: Request<Incoming>) -> Respo
             StatusCode::OK,
             format!(r#"{{"status":"{}"}}"#, deployment.state().reported()),
         ),
-        "/api/leader/promote" if post => match deployment.try_promote() {
-            Ok(()) => {
-                deployment.promoted_in_place(IN_PLACE).await;
-                let mut response = json(StatusCode::OK, r#"{"result":"Success"}"#);
-                response.body_mut().answered = Some(deployment);
-                response
-            }
-            Err(NotNow) => json(
-                StatusCode::BAD_REQUEST,
-                r#"{"result":{"Failure":{"message":"cannot promote leader while initializing"}}}"#,
-            ),
-        },
+        "/api/leader/promote" if post => promote(deployment).await,
         "/api/leader/skip-catchup" if post => match deployment.try_skip_catchup() {
             Ok(()) => answer(StatusCode::NO_CONTENT, "", ""),
             Err(NotNow) => json(
@@ -143,6 +133,25 @@ async fn route(deployment: Arc<Deployment>, request: Request<Incoming>) -> Respo
         "/api/leader/promote" | "/api/leader/skip-catchup" => wrong_method("POST"),
         "/api/leader/status" | "/api/readyz" | "/api/livez" => wrong_method("GET,HEAD"),
         _ => answer(StatusCode::NOT_FOUND, "", ""),
+    }
+}
+
+async fn promote(deployment: Arc<Deployment>) -> Response<Answer> {
+    if hold::is_set(Point::PromoteSent) && deployment.state() == State::ReadyToPromote {
+        // On a thread of its own: the status is to be answered meanwhile.
+        let _ = tokio::task::spawn_blocking(|| hold::at(Point::PromoteSent)).await;
+    }
+    match deployment.try_promote() {
+        Ok(()) => {
+            deployment.promoted_in_place(IN_PLACE).await;
+            let mut response = json(StatusCode::OK, r#"{"result":"Success"}"#);
+            response.body_mut().answered = Some(deployment);
+            response
+        }
+        Err(NotNow) => json(
+            StatusCode::BAD_REQUEST,
+            r#"{"result":{"Failure":{"message":"cannot promote leader while initializing"}}}"#,
+        ),
     }
 }
 

@@ -14,6 +14,7 @@ mod engine;
 mod exit;
 mod follow;
 mod hex;
+mod hold;
 mod ladder;
 mod leader_api;
 mod lock;

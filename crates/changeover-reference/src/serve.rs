@@ -13,9 +13,10 @@ use crate::args::ServeArgs;
 use crate::bug::{self, Bug};
 use crate::commit::Leader;
 use crate::copy::{DataDirectory, PrivateCopy};
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, State};
 use crate::engine::{Engine, Mode};
 use crate::follow::{Follower, HydrateError, Hydration};
+use crate::hold::{self, Point};
 use crate::ladder::{self, Release};
 use crate::store::{Fence, MetadataStore, Role, StoreAddress};
 use crate::{exit, leader_api, log, migration, session};
@@ -117,6 +118,8 @@ fn start(args: ServeArgs) -> Result<Service, StartError> {
             args.deploy_generation
         )));
     }
+    hold::set(&args.hold, args.deploy_generation)
+        .map_err(|e| StartError::Arguments(format!("--hold: {e}")))?;
     let sql = bind(&args.sql_addr, "--sql-addr")?;
     let http = bind(&args.http_addr, "--http-addr")?;
     let address = |listener: &TcpListener| {
@@ -133,6 +136,7 @@ fn start(args: ServeArgs) -> Result<Service, StartError> {
             ))
         })?;
     }
+    hold::at(Point::Booting);
     let deployment = Arc::new(Deployment::new(release.promotes_in_place));
     spawn_api(http, Arc::clone(&deployment))?;
     log::info!("leader API on {http_address}, SQL on {sql_address}");
@@ -340,6 +344,7 @@ impl Service {
             fence.upper
         );
         self.deployment.wait_promote_answered(ANSWER);
+        hold::at(Point::NewRestarting);
         exit::now(exit::RESTART)
     }
 
@@ -350,6 +355,7 @@ impl Service {
         local: Local,
     ) -> Result<std::convert::Infallible, HydrateError> {
         self.deployment.set_is_leader();
+        hold::at(Point::Leader);
         log::info!(
             "leading with {}; reading the log up to {}",
             fence.token,
@@ -393,7 +399,12 @@ impl Service {
             self.acknowledgements(acknowledgements),
         );
         self.answer(engine);
+        let leads_already = self.deployment.state() == State::IsLeader;
         self.deployment.set_is_leader();
+        if !leads_already {
+            hold::at(Point::Leader);
+        }
+        hold::at(Point::Serving);
         log::info!(
             "answering SQL as the leader at log position {}",
             fence.upper

@@ -5,10 +5,12 @@ use changeover_model::event::EventKind;
 use changeover_model::target::SHARED_DIR;
 use changeover_runtime::docker::postgres::Server as ContainerServer;
 use changeover_runtime::postgres::{Programs, Server};
-use changeover_runtime::{Runtime, RuntimeError};
+use changeover_runtime::{Runtime, RuntimeError, StoreServer};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// How long the run's own server may take to end by itself.
@@ -47,11 +49,13 @@ impl MetadataStore {
     }
 }
 
+/// A server of the run's own, if there is one: whoever breaks it on purpose shares it with whoever closes it.
+pub(crate) type SharedServer = Arc<Mutex<Option<Box<dyn StoreServer>>>>;
+
 /// What there is to close.
 #[derive(Default)]
 pub(crate) struct OpenStore {
-    server: Option<Server>,
-    container: Option<ContainerServer>,
+    server: SharedServer,
     remove: Option<Remove>,
 }
 
@@ -113,7 +117,7 @@ impl OpenStore {
                     ContainerServer::start(&image, runtime, &schemas, &log, cancel.cancelled())
                         .await?;
                 let url = server.url();
-                self.container = Some(server);
+                *self.server.lock().await = Some(Box::new(server));
                 event(recorder, EventKind::MetadataStoreDone { addr: url.clone() });
                 Ok(Found {
                     // Nothing leaves the run's network.
@@ -128,7 +132,7 @@ impl OpenStore {
                     Server::start(&programs, runtime, &directory, &log, cancel.cancelled()).await?;
                 let addr = server.addr();
                 let password = server.password().to_owned();
-                self.server = Some(server);
+                *self.server.lock().await = Some(Box::new(server));
                 let address = format!("postgres://changeover@{addr}/postgres?sslmode=disable");
                 let env = BTreeMap::from([("PGPASSWORD".to_owned(), password)]);
                 let server = server_of(&address, &env);
@@ -149,14 +153,16 @@ impl OpenStore {
         }
     }
 
+    /// Its server, if the run has one of its own, once it is open.
+    pub(crate) fn server(&self) -> SharedServer {
+        Arc::clone(&self.server)
+    }
+
     /// Closes it. Returns what could not be removed.
     pub(crate) async fn close(self, recorder: &Recorder) -> Option<String> {
-        let OpenStore {
-            server,
-            container,
-            remove,
-        } = self;
-        if server.is_none() && container.is_none() && remove.is_none() {
+        let OpenStore { server, remove } = self;
+        let server = server.lock().await.take();
+        if server.is_none() && remove.is_none() {
             return None;
         }
         event(recorder, EventKind::MetadataStoreEndIntent);
@@ -170,10 +176,6 @@ impl OpenStore {
         };
         if let Some(server) = server {
             server.stop(GRACE).await;
-        }
-        if let Some(container) = container {
-            // What it kept goes with it.
-            container.stop(Duration::ZERO).await;
         }
         event(recorder, EventKind::MetadataStoreEndDone);
         stuck

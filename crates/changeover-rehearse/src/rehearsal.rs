@@ -113,12 +113,14 @@ pub async fn rehearse(setup: Setup) -> Ending {
         .map(|scenario| Scenario::new(scenario, plan.path.clone(), user_checks, recorder.clone()));
     clients.announce(run);
     let excuse = Excuse::default();
+    let open_store = OpenStore::default();
     clients.faults = Faults::of(
         &plan,
         &target,
         &recorder,
         work(&run_dir).join("points"),
         Arc::clone(&live),
+        open_store.server(),
         excuse.clone(),
     );
     let _sampler = Sampler::start(recorder.clone());
@@ -146,7 +148,7 @@ pub async fn rehearse(setup: Setup) -> Ending {
             metadata_server: String::new(),
             equipment,
         },
-        store: OpenStore::default(),
+        store: open_store,
         plan,
         live,
         fixtures,
@@ -233,22 +235,23 @@ impl Rehearsal {
             self.see_catalog(step.number).await?;
             self.act(step.number).await?;
             if step.called_off_at.is_some() {
-                self.comeback(step.number).await?;
+                nobody_leads = !self.comeback(step.number).await?;
             }
         }
         Ok(())
     }
 
-    /// The leader of an upgrade that was called off is started again.
-    async fn comeback(&mut self, step: u32) -> Result<(), Ending> {
+    /// The leader of an upgrade that was called off is started again. Returns whether it leads again; if it does not,
+    /// the next upgrade that goes through has to.
+    async fn comeback(&mut self, step: u32) -> Result<bool, Ending> {
         let Some(leader) = &mut self.leader else {
-            return Ok(());
+            return Ok(false);
         };
         let came_back = self.driver.comeback(step, leader).await;
-        came_back.map_err(|problem| match self.driver.cancel.is_cancelled() {
-            true => Ending::Interrupted,
-            false => Ending::Failed(format!("the leader did not come back: {problem}")),
-        })
+        match self.driver.cancel.is_cancelled() {
+            true => Err(Ending::Interrupted),
+            false => Ok(came_back),
+        }
     }
 
     async fn open_store(&mut self, store: MetadataStore) -> Result<(), Ending> {

@@ -170,3 +170,27 @@ pub trait Instance: Send {
     /// The last `lines` lines of its log, made harmless for a terminal.
     fn log_tail(&self, lines: usize) -> Vec<String>;
 }
+
+/// A metadata store's server that belongs to a run, and can be broken on purpose.
+#[async_trait]
+pub trait StoreServer: Send {
+    /// Breaks it, or lets it go on. Returns how it ended, if it did.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or nobody here can do that to it.
+    async fn disturb(&mut self, how: Disturbance) -> Result<Option<Ended>, RuntimeError>;
+
+    /// Starts it again with the same data and address, and waits until it takes connections.
+    ///
+    /// # Errors
+    ///
+    /// When it does not get ready.
+    async fn start_again(&mut self) -> Result<(), RuntimeError>;
+
+    /// What it does now, in words.
+    async fn condition(&mut self) -> String;
+
+    /// Ends it for good.
+    async fn stop(self: Box<Self>, grace: Duration);
+}

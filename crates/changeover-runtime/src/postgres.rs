@@ -1,6 +1,7 @@
 //! A PostgreSQL server of a run's own, for targets whose generations share a database.
 
-use crate::{Instance, InstanceSpec, Runtime, RuntimeError};
+use crate::{Disturbance, Ended, Instance, InstanceSpec, Runtime, RuntimeError, StoreServer};
+use async_trait::async_trait;
 use changeover_model::event::ProcessEnd;
 use nix::unistd::{Uid, User};
 use std::collections::BTreeMap;
@@ -98,6 +99,8 @@ pub struct Server {
     instance: Box<dyn Instance>,
     addr: SocketAddr,
     password: String,
+    /// Where it says how far it is.
+    state: PathBuf,
     /// Last: it is removed when the server has ended.
     _place: Place,
 }
@@ -186,11 +189,11 @@ impl Server {
             instance,
             addr,
             password,
+            state: directory.join("data/postmaster.pid"),
             _place: place,
         };
-        let state = directory.join("data/postmaster.pid");
         let ready = tokio::select! {
-            ready = server.ready(&state) => ready,
+            ready = server.ready() => ready,
             () = &mut interrupted => Err(RuntimeError::new("the metadata store's server was interrupted while it started")),
         };
         match ready {
@@ -213,11 +216,11 @@ impl Server {
     }
 
     /// Waits until it takes connections.
-    async fn ready(&mut self, state: &Path) -> Result<(), RuntimeError> {
+    async fn ready(&mut self) -> Result<(), RuntimeError> {
         let deadline = Instant::now() + DEADLINE;
         loop {
             // The first line is the process, the last one how far it is.
-            let told = fs::read_to_string(state).unwrap_or_default();
+            let told = fs::read_to_string(&self.state).unwrap_or_default();
             if told.trim_end().ends_with("ready") {
                 return Ok(());
             }
@@ -239,6 +242,42 @@ impl Server {
     /// Ends it.
     pub async fn stop(mut self, grace: Duration) {
         self.instance.stop(grace).await;
+    }
+}
+
+#[async_trait]
+impl StoreServer for Server {
+    /// All its processes, as clients talk to those that it forks.
+    async fn disturb(&mut self, how: Disturbance) -> Result<Option<Ended>, RuntimeError> {
+        match how {
+            Disturbance::Pause | Disturbance::Resume => {
+                self.instance.disturb(how).await?;
+                Ok(None)
+            }
+            Disturbance::Kill => {
+                // Those that it forked see that it is gone, and go; none may be left when it is started again.
+                self.instance.disturb(how).await?;
+                let ended = self.instance.ended().await;
+                self.instance.stop(Duration::ZERO).await;
+                Ok(Some(ended))
+            }
+            Disturbance::End(grace) => Ok(Some(self.instance.stop(grace).await)),
+        }
+    }
+
+    async fn start_again(&mut self) -> Result<(), RuntimeError> {
+        // What it said before it was killed is not true any more.
+        let _ = fs::remove_file(&self.state);
+        self.instance.restart().await?;
+        self.ready().await
+    }
+
+    async fn condition(&mut self) -> String {
+        self.instance.condition().await
+    }
+
+    async fn stop(self: Box<Self>, grace: Duration) {
+        Server::stop(*self, grace).await;
     }
 }
 

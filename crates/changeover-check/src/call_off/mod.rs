@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 /// A gap of more intervals than this in a step that was called off was noticed. A process that starts beside the leader
 /// takes its share of the machine, and makes an operation or two late.
-const NOTICED: u64 = 10;
+const NOTICED: u64 = 20;
 
 /// What is known of a run's call-offs.
 #[derive(Debug, Default)]
@@ -87,7 +87,7 @@ pub(crate) fn left_out(plan: &Plan, events: &[Event]) -> Vec<u32> {
         } else if beyond {
             out.push(step.number);
         } else {
-            beyond = see(plan, step, events).is_some_and(|seen| !seen.old_leads);
+            beyond = see(plan, step, events).is_some_and(|seen| seen.leaves_nobody());
         }
     }
     out
@@ -130,6 +130,11 @@ fn see<'a>(plan: &Plan, step: &'a StepPlan, events: &'a [Event]) -> Option<Seen<
 }
 
 impl Seen<'_> {
+    /// Whether nobody leads after it, so that the next upgrade has to go through.
+    fn leaves_nobody(&self) -> bool {
+        !self.old_leads || matches!(self.comeback, Some(Some(_)))
+    }
+
     fn problem(&self) -> Option<String> {
         let old = &self.step.previous_service;
         if !self.old_leads {

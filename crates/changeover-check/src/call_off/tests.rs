@@ -95,7 +95,7 @@ fn what_nobody_noticed_worked() {
     called_off(&mut e, &plan, 1, true, |_| {});
     comeback(&mut e, None);
     through(&mut e, 2, true);
-    let found = judged(&plan, &e, Some((1, 100)));
+    let found = judged(&plan, &e, Some((1, 200)));
     assert!(found.reports[&1].worked, "{}", found.reports[&1].reason);
     assert!(found.findings.is_empty());
 }
@@ -137,9 +137,9 @@ fn what_somebody_noticed_is_found_before_the_fence() {
             calm(e);
             comeback(e, None);
         },
-        Some((1, 101)),
+        Some((1, 201)),
     );
-    assert!(gap.contains("no success for 101 ms"), "{gap}");
+    assert!(gap.contains("no success for 201 ms"), "{gap}");
     let later = reason(
         &|e| {
             calm(e);

@@ -222,6 +222,10 @@ fn own_doing(plan: &Plan, events: &[Event], last: u64) -> Vec<(OwnDoing, Window)
                 let ends = |kind: &EventKind| matches!(kind, EventKind::ComebackDone { .. });
                 own.push((OwnDoing::Comeback, until(event.at, ends)));
             }
+            EventKind::ComebackDone { problem: Some(_) } => {
+                let ends = |kind: &EventKind| matches!(kind, EventKind::SwitchDone);
+                own.push((OwnDoing::NobodyLed, until(event.at, ends)));
+            }
             EventKind::CallOffDone {
                 old_leads: false, ..
             } => {

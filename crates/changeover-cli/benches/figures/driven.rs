@@ -49,6 +49,7 @@ pub(crate) fn driver<S>(runtime: Arc<dyn Runtime>, surroundings: S) -> Driver<S>
             operation: 2 * second,
         },
         cancel: CancellationToken::new(),
+        excuse: Default::default(),
     }
 }
 

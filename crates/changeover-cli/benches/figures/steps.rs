@@ -95,7 +95,13 @@ async fn original(
         .spawn(spec)
         .await
         .map_err(|e| e.to_string())?;
-    let supervisor = Supervisor::start(instance, rules(), driver.recorder.clone(), 2);
+    let supervisor = Supervisor::start(
+        instance,
+        rules(),
+        driver.recorder.clone(),
+        2,
+        driver.excuse.clone(),
+    );
     poll_until(&api, DeploymentStatus::ReadyToPromote).await;
     if api.promote().await != PromoteResult::Acknowledged {
         return Err("the promotion was refused".to_owned());

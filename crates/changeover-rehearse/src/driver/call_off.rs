@@ -5,6 +5,7 @@ use super::{Course, Driver, Obstacle, STOP_GRACE, StepFailed, Surroundings};
 use crate::leader_api::STATUS_DEADLINE;
 use crate::poll::Wait;
 use crate::record::About;
+use crate::supervisor::{Now, State, until_gone};
 use changeover_model::event::{EventKind, Phase, RestartReason, StatusSeen, StopReason};
 use changeover_model::fault::Point;
 use changeover_model::status::DeploymentStatus;
@@ -13,6 +14,10 @@ use std::time::Duration;
 
 /// How long an old instance may take to say once more that it leads.
 const SAYS_SO: Duration = Duration::from_secs(2);
+
+/// How long after a call-off it is asked again: a leader that is idle may need a tenth of a second to notice that it was
+/// fenced.
+const NOTICES: Duration = Duration::from_millis(300);
 
 impl<S: Surroundings> Driver<S> {
     /// Calls a step off: the new instance is stopped, and the old one is asked whether it leads. The clients go back
@@ -32,7 +37,7 @@ impl<S: Surroundings> Driver<S> {
             self.surroundings.gone(new.spec());
         }
         self.surroundings.gone(old.spec());
-        let old_leads = self.says_that_it_leads(old).await;
+        let old_leads = self.still_leads(old).await;
         if old_leads && course.switched {
             self.surroundings.switch(old.spec());
         }
@@ -46,6 +51,18 @@ impl<S: Surroundings> Driver<S> {
             as_planned: Some((point, old_leads)),
             new: None,
         }
+    }
+
+    async fn still_leads(&self, old: &mut Running) -> bool {
+        if !self.says_that_it_leads(old).await {
+            return false;
+        }
+        tokio::select! {
+            biased;
+            _ = until_gone(old.supervisor().watch()) => return false,
+            () = tokio::time::sleep(NOTICES) => {}
+        }
+        self.says_that_it_leads(old).await
     }
 
     /// Where there is no status to be asked for, it does if it is there.
@@ -68,15 +85,14 @@ impl<S: Surroundings> Driver<S> {
     }
 
     /// Starts the leader again in place, and waits until it leads and serves: whoever was not to notice an upgrade that
-    /// was called off must still be able to. Returns what is wrong.
-    pub async fn comeback(&self, step: u32, leader: &mut Running) -> Result<(), String> {
+    /// was called off must still be able to. Returns whether it does.
+    pub async fn comeback(&self, step: u32, leader: &mut Running) -> bool {
         leader.supervisor().enter_step(step);
         leader.event(EventKind::ComebackIntent);
         let problem = self.come_back(leader).await.err();
-        leader.event(EventKind::ComebackDone {
-            problem: problem.clone(),
-        });
-        problem.map_or(Ok(()), Err)
+        let came_back = problem.is_none();
+        leader.event(EventKind::ComebackDone { problem });
+        came_back
     }
 
     async fn come_back(&self, leader: &mut Running) -> Result<(), String> {
@@ -89,9 +105,7 @@ impl<S: Surroundings> Driver<S> {
             let mut wait = Wait::new(self.timeouts.boot);
             // An answer of the process that is about to end would say nothing.
             let mut state = leader.supervisor().watch();
-            let again = |state: &crate::supervisor::State| {
-                state.starts > starts || matches!(state.now, crate::supervisor::Now::Gone(_))
-            };
+            let again = |state: &State| state.starts > starts || matches!(state.now, Now::Gone(_));
             let _ = tokio::time::timeout(wait.left(), state.wait_for(again)).await;
             let leads = |status| status == DeploymentStatus::IsLeader;
             self.until_status(
@@ -112,7 +126,7 @@ impl<S: Surroundings> Driver<S> {
             )
             .await
         };
-        let gone = crate::supervisor::until_gone(handle.watch());
+        let gone = until_gone(handle.watch());
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err("the run was interrupted".to_owned()),

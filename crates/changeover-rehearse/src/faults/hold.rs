@@ -70,7 +70,9 @@ async fn serve(
 
 /// Lets an instance wait until what is planned has been done. It was killed meanwhile, or is let go.
 async fn held(shared: &Arc<Shared>, mut waiting: UnixStream, point: Point, steps: &[u32]) {
-    if !steps.contains(&shared.step().number) {
+    // It waits in every step that it lives in, and is let go where nothing is planned.
+    let number = shared.step().number;
+    if !steps.contains(&number) || !shared.is_planned(number, point) {
         return;
     }
     match point.party() {

@@ -9,8 +9,10 @@
 mod hold;
 mod process;
 mod seen;
+mod store;
 
 use crate::control::Control;
+use crate::metadata_store::SharedServer;
 use crate::record::{About, Recorder};
 use crate::supervisor::{Excuse, Handle};
 use crate::tally::Live;
@@ -29,6 +31,10 @@ use tokio_util::task::TaskTracker;
 
 /// How often it is looked whether enough was written since a point.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// How long the driver waits for an instance to come to the point where it waits for us: it has said that it is there,
+/// and is on its way.
+const ARRIVAL: Duration = Duration::from_secs(1);
 
 /// An instance as far as it can be broken, and asked.
 #[derive(Debug, Clone)]
@@ -57,11 +63,14 @@ struct Shared {
     /// Where sockets are made.
     sockets: PathBuf,
     live: Arc<OnceLock<Arc<Live>>>,
+    store: SharedServer,
     /// Held while something is broken that all instances need.
     excuse: Excuse,
     /// The step that goes on.
     step: Mutex<Step>,
     new: watch::Sender<Option<Instance>>,
+    /// The points of this step at which everything planned has been done.
+    done: watch::Sender<BTreeSet<Point>>,
     /// The phase in which the old instance is to leave has begun.
     retiring: watch::Sender<bool>,
     /// Where the step is called off, once it is.
@@ -92,6 +101,7 @@ impl Faults {
         recorder: &Recorder,
         sockets: PathBuf,
         live: Arc<OnceLock<Arc<Live>>>,
+        store: SharedServer,
         excuse: Excuse,
     ) -> Option<Self> {
         let called_off: BTreeMap<u32, Point> = plan
@@ -115,9 +125,11 @@ impl Faults {
                 hold: target.points.hold.clone().unwrap_or_default(),
                 sockets,
                 live,
+                store,
                 excuse,
                 step: Mutex::default(),
                 new: watch::Sender::default(),
+                done: watch::Sender::default(),
                 retiring: watch::Sender::default(),
                 off: watch::Sender::default(),
             }),
@@ -166,6 +178,7 @@ impl Faults {
             ..Step::default()
         };
         shared.new.send_replace(None);
+        shared.done.send_replace(BTreeSet::new());
         shared.retiring.send_replace(false);
         shared.off.send_replace(None);
     }
@@ -182,8 +195,18 @@ impl Faults {
         if point == Point::Retiring {
             self.shared.retiring.send_replace(true);
         }
-        if let Some(Reach::Seen(None)) = self.shared.reach.get(&point) {
-            self.shared.reached(point, false).await;
+        let number = self.shared.step().number;
+        match self.shared.reach.get(&point) {
+            Some(Reach::Seen(None)) => self.shared.reached(point, false).await,
+            // What comes next is done when the instance has been let go, as far as that depends on us.
+            Some(Reach::Held)
+                if point.party() == Party::New && self.shared.is_planned(number, point) =>
+            {
+                let mut done = self.shared.done.subscribe();
+                let held = done.wait_for(|done| done.contains(&point));
+                let _ = tokio::time::timeout(ARRIVAL, held).await;
+            }
+            _ => {}
         }
     }
 
@@ -286,6 +309,9 @@ impl Shared {
                 }
             }
         }
+        self.done.send_modify(|done| {
+            done.insert(point);
+        });
         if self.called_off.get(&number) == Some(&point) {
             self.off.send_replace(Some(point));
         }
@@ -332,6 +358,7 @@ impl Shared {
                     None => self.missed(&fault, "there is no such instance".to_owned()),
                 }
             }
+            (Subject::MetadataStore, _) => store::disturb(self, fault).await,
             _ => self.missed(&fault, "this build cannot do that".to_owned()),
         }
     }

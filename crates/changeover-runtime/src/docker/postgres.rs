@@ -1,10 +1,13 @@
 //! The metadata store of a run in a container: PostgreSQL, prepared as Materialize's own harness prepares it.
 
-use crate::{Container, Instance, InstanceSpec, Runtime, RuntimeError};
+use crate::{
+    Container, Disturbance, Ended, Instance, InstanceSpec, Runtime, RuntimeError, StoreServer,
+};
+use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -30,6 +33,8 @@ const LOG_LINES: usize = 3;
 /// A server that runs.
 pub struct Server {
     instance: Box<dyn Instance>,
+    image: String,
+    log: PathBuf,
 }
 
 impl Server {
@@ -87,9 +92,11 @@ impl Server {
         };
         let mut server = Server {
             instance: runtime.spawn(spec).await?,
+            image: image.to_owned(),
+            log: log.to_owned(),
         };
         let ready = tokio::select! {
-            ready = server.ready(image, log) => ready,
+            ready = server.ready(0) => ready,
             () = &mut interrupted => Err(RuntimeError::new("the metadata store's server was interrupted while it started")),
         };
         match ready {
@@ -101,10 +108,12 @@ impl Server {
         }
     }
 
-    async fn ready(&mut self, image: &str, log: &Path) -> Result<(), RuntimeError> {
+    /// Waits until its log says so, behind so many bytes.
+    async fn ready(&mut self, from: usize) -> Result<(), RuntimeError> {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            if is_ready(&fs::read_to_string(log).unwrap_or_default()) {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            if is_ready(log.get(from..).unwrap_or_default()) {
                 return Ok(());
             }
             let problem = tokio::select! {
@@ -120,7 +129,8 @@ impl Server {
                 lines => lines.join(" / "),
             };
             return Err(RuntimeError::new(format!(
-                "the metadata store's container {problem}: {told}; name an image that starts PostgreSQL with --metadata-store-image, not {image}, or a server with --metadata-store postgres://…"
+                "the metadata store's container {problem}: {told}; name an image that starts PostgreSQL with --metadata-store-image, not {}, or a server with --metadata-store postgres://…",
+                self.image
             )));
         }
     }
@@ -133,6 +143,33 @@ impl Server {
     /// Ends it.
     pub async fn stop(mut self, grace: Duration) {
         self.instance.stop(grace).await;
+    }
+}
+
+#[async_trait]
+impl StoreServer for Server {
+    async fn disturb(&mut self, how: Disturbance) -> Result<Option<Ended>, RuntimeError> {
+        self.instance.disturb(how).await?;
+        match how {
+            Disturbance::Pause | Disturbance::Resume => Ok(None),
+            Disturbance::Kill | Disturbance::End(_) => Ok(Some(self.instance.ended().await)),
+        }
+    }
+
+    async fn start_again(&mut self) -> Result<(), RuntimeError> {
+        let from = fs::metadata(&self.log).map_or(0, |log| log.len());
+        self.instance.restart().await?;
+        // A log of more bytes than memory has addresses is none.
+        self.ready(usize::try_from(from).unwrap_or(usize::MAX))
+            .await
+    }
+
+    async fn condition(&mut self) -> String {
+        self.instance.condition().await
+    }
+
+    async fn stop(self: Box<Self>, grace: Duration) {
+        Server::stop(*self, grace).await;
     }
 }
 

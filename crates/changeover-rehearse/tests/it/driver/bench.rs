@@ -167,6 +167,7 @@ impl Bench {
             },
             timeouts: Timeouts::of(&plan),
             cancel: CancellationToken::new(),
+            excuse: Default::default(),
         };
         Bench {
             world,
