@@ -39,7 +39,7 @@ fn called_off(
     between(e);
     e.step(step).on(u64::from(step)).at_ms(at + 120);
     e.push(EventKind::CallOffDone { point, old_leads });
-    e.ended(false);
+    e.ended(false).at_ms(at + 600);
 }
 
 fn comeback(e: &mut Events, problem: Option<&str>) {
