@@ -53,6 +53,15 @@ pub struct Equipment {
     pub licence: Option<String>,
 }
 
+/// Where instances find the metadata store.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StoreAddress {
+    /// As they take it.
+    pub(crate) address: String,
+    /// The address of a server in PostgreSQL, with its password and without anything that is asked of it: for variables.
+    pub(crate) server: String,
+}
+
 /// Makes specifications of instances out of a target's templates.
 pub(crate) struct Launcher {
     pub(crate) target: Target,
@@ -62,10 +71,8 @@ pub(crate) struct Launcher {
     pub(crate) run_dir: PathBuf,
     /// The changeover binary, for targets that are part of it.
     pub(crate) program: String,
-    /// The metadata store's address, as instances take it.
-    pub(crate) metadata_store: String,
-    /// The address of a server in PostgreSQL, with its password and without anything that is asked of it: for variables.
-    pub(crate) metadata_server: String,
+    /// Where the metadata store is.
+    pub(crate) metadata_store: StoreAddress,
     /// What instances get in their environment for it.
     pub(crate) metadata_store_env: BTreeMap<String, String>,
     /// What this machine has for them.
@@ -83,6 +90,7 @@ impl Launcher {
         runtime: &dyn Runtime,
         service: &ServiceArgs,
         version: &PathVersion,
+        store: &StoreAddress,
     ) -> Result<Launch, RuntimeError> {
         let (sql_addr, http_addr) = runtime.reserve_addresses().await?;
         let name = format!("{}.{}", service.name, service.deploy_generation);
@@ -107,8 +115,8 @@ impl Launcher {
             ("version", version_text.as_str()),
             ("generation", &generation),
             ("slot", &service.name),
-            ("metadata_store", &self.metadata_store),
-            ("metadata_server", &self.metadata_server),
+            ("metadata_store", &store.address),
+            ("metadata_server", &store.server),
             ("system_parameters", &parameters),
         ];
         let (sql, http) = (sql_addr.to_string(), http_addr.to_string());
@@ -129,7 +137,7 @@ impl Launcher {
             ])
             .collect();
         let started = match self.template()? {
-            Some(template) => self.in_container(template, spec, service, version),
+            Some(template) => self.in_container(template, spec, service, version, store),
             None => self.as_process(runtime, spec, &outside).await,
         }?;
         Ok(Launch {
@@ -210,6 +218,7 @@ impl Launcher {
         spec: InstanceSpec,
         service: &ServiceArgs,
         version: &PathVersion,
+        store: &StoreAddress,
     ) -> Result<InstanceSpec, RuntimeError> {
         let image = service.image.as_ref().or(self.equipment.image.as_ref());
         let Some(image) = image else {
@@ -219,8 +228,8 @@ impl Launcher {
         };
         let default = &self.target.blob_store.container;
         let around = Surroundings {
-            metadata_store: &self.metadata_store,
-            metadata_server: &self.metadata_server,
+            metadata_store: &store.address,
+            metadata_server: &store.server,
             blob_store: self.equipment.blob_store.as_ref().unwrap_or(default),
         };
         let (recipe, volumes) = template.filled(service, version, around);

@@ -157,6 +157,19 @@ impl LeaderApi {
     /// Sends the promotion to see what is answered: the code and the text, or what kept an answer from coming.
     pub(crate) async fn answer_to_promotion(&self) -> String {
         let Promotion { method, url, .. } = &self.promotion;
+        self.answer_to(method, url).await
+    }
+
+    /// Asks not to wait for the catch-up any longer, to see what is answered.
+    pub(crate) async fn answer_to_skip_catchup(&self) -> String {
+        let url = HttpUrl {
+            path: "/api/leader/skip-catchup".to_owned(),
+            ..self.status.clone()
+        };
+        self.answer_to("POST", &url).await
+    }
+
+    async fn answer_to(&self, method: &str, url: &HttpUrl) -> String {
         match timeout(self.promote_deadline, exchange(method, url)).await {
             Ok(Ok((code, body))) => {
                 format!("{} {}", code.as_u16(), String::from_utf8_lossy(&body))

@@ -13,6 +13,7 @@ mod http;
 pub mod lanes;
 pub mod launcher;
 pub mod leader_api;
+pub mod link;
 pub mod load;
 pub mod metadata_store;
 pub mod observers;

@@ -4,7 +4,7 @@ use crate::driver::{Driver, Launch, Running, StepFailed, Timeouts};
 use crate::faults::Faults;
 use crate::front_door::FrontDoor;
 use crate::full_read::full_read;
-use crate::launcher::{Equipment, Launcher};
+use crate::launcher::{Equipment, Launcher, StoreAddress};
 use crate::load::Load;
 use crate::metadata_store::{MetadataStore, OpenStore, StorePlace};
 use crate::premises::{Premises, close, work};
@@ -19,7 +19,7 @@ use changeover_model::event::EventKind;
 use changeover_model::plan::{Plan, StepPlan};
 use changeover_model::scenario::When;
 use changeover_model::target::Target;
-use changeover_runtime::Runtime;
+use changeover_runtime::{Runtime, RuntimeError};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -143,9 +143,8 @@ pub async fn rehearse(setup: Setup) -> Ending {
             instance_args: plan.instance_args.clone(),
             run_dir,
             program,
-            metadata_store: String::new(),
+            metadata_store: StoreAddress::default(),
             metadata_store_env: BTreeMap::new(),
-            metadata_server: String::new(),
             equipment,
         },
         store: open_store,
@@ -215,7 +214,7 @@ impl Rehearsal {
         })?);
         self.prepare().await?;
         self.act(0).await?;
-        self.start_load()?;
+        self.start_load().await?;
         self.quiet_window(1).await?;
         // Nobody leads: an upgrade was called off too late. What comes next has to go through.
         let mut nobody_leads = false;
@@ -275,9 +274,11 @@ impl Rehearsal {
                 true => Ending::Interrupted,
                 false => Ending::CannotRun(error.message),
             })?;
-        self.launcher.metadata_store = found.address;
+        self.launcher.metadata_store = StoreAddress {
+            address: found.address,
+            server: found.server,
+        };
         self.launcher.metadata_store_env = found.env;
-        self.launcher.metadata_server = found.server;
         Ok(())
     }
 
@@ -301,7 +302,11 @@ impl Rehearsal {
             },
         );
         let env = &launcher.metadata_store_env;
-        let aged = chain.age(&launcher.metadata_store, env, self.fixtures.as_deref());
+        let aged = chain.age(
+            &launcher.metadata_store.address,
+            env,
+            self.fixtures.as_deref(),
+        );
         let aged = tokio::select! {
             biased;
             () = self.driver.cancel.cancelled() => return Err(Ending::Interrupted),
@@ -312,33 +317,41 @@ impl Rehearsal {
         Ok(())
     }
 
-    /// What starts a service. It waits at points where something is planned.
+    /// What starts a service. It waits at points where something is planned, and its way to the metadata store is one
+    /// that can be broken, if it is to be.
     async fn launch(&self, index: usize) -> Result<Launch, Ending> {
-        let mut launch = self.launch_unheld(index).await?;
-        let Some(faults) = &self.driver.surroundings.faults else {
-            return Ok(launch);
+        let (faults, store) = (
+            &self.driver.surroundings.faults,
+            self.launcher.metadata_store.clone(),
+        );
+        let Some(faults) = faults else {
+            return self.launch_with(index, &store).await;
+        };
+        let refused = |error: RuntimeError| match index {
+            0 => Ending::CannotRun(error.message),
+            _ => self.failed(index, error.message),
         };
         let generation = self.plan.services[index].deploy_generation;
-        let number = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
-        let replaced_in: Vec<u32> = self
-            .plan
-            .steps
-            .iter()
-            .map(|step| step.number)
+        let brings_up = u32::try_from(index).unwrap_or(u32::MAX);
+        let steps = self.plan.steps.iter().map(|step| step.number);
+        let replaced_in: Vec<u32> = steps
             .filter(|step| self.plan.leader_before(*step).deploy_generation == generation)
             .collect();
-        let holds = faults
-            .holds(generation, number(index), &replaced_in)
-            .map_err(|error| self.failed(index, error.message))?;
-        launch.spec.command.extend(holds);
+        let store = faults
+            .way_to_store(generation, brings_up, &replaced_in, store)
+            .await
+            .map_err(refused)?;
+        let mut launch = self.launch_with(index, &store).await?;
+        let holds = faults.holds(generation, brings_up, &replaced_in);
+        launch.spec.command.extend(holds.map_err(refused)?);
         Ok(launch)
     }
 
-    async fn launch_unheld(&self, index: usize) -> Result<Launch, Ending> {
+    async fn launch_with(&self, index: usize, store: &StoreAddress) -> Result<Launch, Ending> {
         let service = &self.plan.services[index];
         let version = self.plan.version_of_service(index);
         self.launcher
-            .launch(&*self.driver.runtime, service, version)
+            .launch(&*self.driver.runtime, service, version, store)
             .await
             .map_err(|error| match index {
                 0 => Ending::CannotRun(error.message),
@@ -365,7 +378,7 @@ impl Rehearsal {
             return Err(self.failed(service, "there is no leader to upgrade".to_owned()));
         };
         if let Some(faults) = &self.driver.surroundings.faults {
-            faults.begin(step.number, leader.instance());
+            faults.begin(step.number, step.deploy_generation, leader.instance());
         }
         let replaced = self.driver.replace(leader, step, launch).await;
         if let Some(faults) = &self.driver.surroundings.faults {
@@ -417,10 +430,15 @@ impl Rehearsal {
         self.see_catalog(0).await
     }
 
-    fn start_load(&mut self) -> Result<(), Ending> {
+    async fn start_load(&mut self) -> Result<(), Ending> {
         let clients = &self.driver.surroundings;
+        let mut door = clients.front_door.addr();
+        if let Some(faults) = &clients.faults {
+            let through = faults.way_to_door(door).await;
+            door = through.map_err(|e| self.failed(0, e.message))?;
+        }
         let target = clients
-            .target(clients.front_door.addr())
+            .target(door)
             .map_err(|e| self.failed(0, e.to_string()))?;
         self.event(None, EventKind::LoadIntent);
         let recorder = self.driver.recorder.clone();

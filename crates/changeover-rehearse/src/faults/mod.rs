@@ -6,22 +6,27 @@
 //! with what shows that it took effect; what lasts is ended by a task of its own, at the latest with its step. Nothing
 //! here knows what a fault should lead to.
 
+mod calls;
 mod hold;
+mod links;
 mod process;
 mod seen;
 mod store;
 
 use crate::control::Control;
+use crate::launcher::StoreAddress;
+use crate::link::Link;
 use crate::metadata_store::SharedServer;
 use crate::record::{About, Recorder};
 use crate::supervisor::{Excuse, Handle};
 use crate::tally::Live;
 use changeover_model::event::EventKind;
-use changeover_model::fault::{Action, Delay, Fault, Party, Point, Subject};
+use changeover_model::fault::{self, Action, Delay, Fault, Party, Point, Subject};
 use changeover_model::plan::Plan;
 use changeover_model::target::{Reach, Target, fill};
 use changeover_runtime::{InstanceSpec, RuntimeError};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -64,6 +69,10 @@ struct Shared {
     sockets: PathBuf,
     live: Arc<OnceLock<Arc<Live>>>,
     store: SharedServer,
+    /// Between instances and the metadata store, by generation.
+    links: Mutex<BTreeMap<u64, Arc<Link>>>,
+    /// Between clients and the front door.
+    clients: OnceLock<Arc<Link>>,
     /// Held while something is broken that all instances need.
     excuse: Excuse,
     /// The step that goes on.
@@ -81,6 +90,8 @@ struct Shared {
 #[derive(Default)]
 struct Step {
     number: u32,
+    /// The new instance's generation.
+    brings_up: Option<u64>,
     old: Option<Instance>,
     /// The points that were reached.
     reached: BTreeSet<Point>,
@@ -126,6 +137,8 @@ impl Faults {
                 sockets,
                 live,
                 store,
+                links: Mutex::default(),
+                clients: OnceLock::new(),
                 excuse,
                 step: Mutex::default(),
                 new: watch::Sender::default(),
@@ -167,12 +180,13 @@ impl Faults {
         Ok(arguments)
     }
 
-    /// A step begins, with this leader.
-    pub(crate) fn begin(&self, number: u32, old: Instance) {
+    /// A step begins, which brings up a generation, with this leader.
+    pub(crate) fn begin(&self, number: u32, brings_up: u64, old: Instance) {
         let shared = &self.shared;
         let of_step = shared.faults.iter().filter(|fault| fault.is_in(number));
         *shared.step() = Step {
             number,
+            brings_up: Some(brings_up),
             old: Some(old),
             pending: of_step.map(|fault| fault.in_step(number)).collect(),
             ..Step::default()
@@ -242,6 +256,64 @@ impl Faults {
             let reason = format!("point {} was not reached in step {number}", fault.point);
             self.shared.missed(&fault, reason);
         }
+    }
+}
+
+fn generation(instance: &Instance) -> u64 {
+    instance.handle.spec().generation
+}
+
+impl Faults {
+    /// The metadata store's address for an instance: through a link of its own, if one of its steps breaks it.
+    ///
+    /// # Errors
+    ///
+    /// When no link can be put there.
+    pub(crate) async fn way_to_store(
+        &self,
+        generation: u64,
+        brings_up: u32,
+        replaced_in: &[u32],
+        store: StoreAddress,
+    ) -> Result<StoreAddress, RuntimeError> {
+        let breaks = |fault: &Fault| match fault.subject {
+            Subject::Link(fault::Link::NewStore) => fault.is_in(brings_up),
+            Subject::Link(fault::Link::OldStore) => replaced_in.iter().any(|s| fault.is_in(*s)),
+            _ => false,
+        };
+        if !self.shared.faults.iter().any(breaks) {
+            return Ok(store);
+        }
+        let (link, _, address) = links::to_store(&store.address).await?;
+        let server = links::through(&store.server, link.addr());
+        let mut links = self
+            .shared
+            .links
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        links.insert(generation, Arc::new(link));
+        Ok(StoreAddress { address, server })
+    }
+
+    /// Where clients connect: through a link, if one is to be broken.
+    ///
+    /// # Errors
+    ///
+    /// When no link can be put there.
+    pub(crate) async fn way_to_door(&self, door: SocketAddr) -> Result<SocketAddr, RuntimeError> {
+        let breaks = |fault: &Fault| fault.subject == Subject::Link(fault::Link::ClientsDoor);
+        if !self.shared.faults.iter().any(breaks) {
+            return Ok(door);
+        }
+        let link = Link::to(door).await.map_err(|error| {
+            RuntimeError::new(format!(
+                "no link can be put between clients and the front door: {error}"
+            ))
+        })?;
+        let addr = link.addr();
+        // Asked for once.
+        let _ = self.shared.clients.set(Arc::new(link));
+        Ok(addr)
     }
 }
 
@@ -359,8 +431,52 @@ impl Shared {
                 }
             }
             (Subject::MetadataStore, _) => store::disturb(self, fault).await,
+            (Subject::Link(link), _) => match self.link(link) {
+                Some(link) => links::disturb(self, fault, link).await,
+                None => self.missed(&fault, "there is no such link".to_owned()),
+            },
+            (_, Action::PromoteTwice) => {
+                // Where the first promotion waits for us, so does the second.
+                let shared = Arc::clone(self);
+                self.beside(async move { shared.call(fault).await });
+            }
+            _ => self.call(fault).await,
+        }
+    }
+
+    async fn call(self: &Arc<Self>, fault: Fault) {
+        let instance = match fault.action {
+            Action::PromoteOld => self.step().old.clone(),
+            _ => self.new.borrow().clone(),
+        };
+        match (&fault.action, instance) {
+            (
+                Action::PromoteEarly
+                | Action::PromoteTwice
+                | Action::PromoteOld
+                | Action::SkipCatchup,
+                Some(instance),
+            ) => calls::call(self, fault, instance).await,
+            (_, None) => self.missed(&fault, "there is no such instance".to_owned()),
             _ => self.missed(&fault, "this build cannot do that".to_owned()),
         }
+    }
+
+    /// The link that a fault of this step is about.
+    fn link(&self, link: fault::Link) -> Option<Arc<Link>> {
+        let step = self.step();
+        let new = || self.new.borrow().as_ref().map(generation);
+        match link {
+            fault::Link::ClientsDoor => self.clients.get().cloned(),
+            // It is there before its instance is.
+            fault::Link::NewStore => self.store_link(new().or(step.brings_up)?),
+            fault::Link::OldStore => self.store_link(generation(step.old.as_ref()?)),
+        }
+    }
+
+    fn store_link(&self, generation: u64) -> Option<Arc<Link>> {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.get(&generation).cloned()
     }
 
     /// Runs on beside the step, until it is done or the step is over.

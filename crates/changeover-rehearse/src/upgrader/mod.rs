@@ -18,7 +18,7 @@ use crate::client::ClientTarget;
 use crate::clock::Clock;
 use crate::driver::{Driver, Timeouts};
 use crate::front_door::FrontDoor;
-use crate::launcher::{Equipment, Launcher, endpoints_of, runtime_of};
+use crate::launcher::{Equipment, Launcher, StoreAddress, endpoints_of, runtime_of};
 use crate::premises::work;
 use crate::record::{Recorder, Sink};
 use crate::supervisor::ExitRules;
@@ -157,11 +157,13 @@ impl Upgrader {
                 run_dir,
                 program: program.to_string_lossy().into_owned(),
                 metadata_store_env: options.metadata_store_env,
-                metadata_server: String::new(),
                 equipment: Equipment::default(),
-                metadata_store: options
-                    .metadata_store
-                    .unwrap_or_else(|| format!("sqlite:{}", store.display())),
+                metadata_store: StoreAddress {
+                    address: options
+                        .metadata_store
+                        .unwrap_or_else(|| format!("sqlite:{}", store.display())),
+                    server: String::new(),
+                },
             },
             course: Course::default(),
         };

@@ -138,7 +138,12 @@ impl Run {
     async fn launch(&self, service: &Service) -> Result<Launch, UpgradeError> {
         let launch = self
             .launcher
-            .launch(&*self.driver.runtime, service.args(), service.version())
+            .launch(
+                &*self.driver.runtime,
+                service.args(),
+                service.version(),
+                &self.launcher.metadata_store,
+            )
             .await?;
         service.set_started(&launch.spec, &self.launcher.target.client);
         Ok(launch)

@@ -1,0 +1,36 @@
+//! The upgrade's own calls, made too early, twice, or to the wrong instance.
+
+use super::{Instance, Shared};
+use changeover_model::event::EventKind;
+use changeover_model::fault::{Action, Fault};
+use std::sync::Arc;
+
+/// Makes a call that nobody should make, or not yet. What was answered is the evidence: whether it is the right answer is
+/// for others to say.
+pub(super) async fn call(shared: &Arc<Shared>, fault: Fault, instance: Instance) {
+    let about = shared.about(Some(instance.handle.spec()));
+    let api = &instance.control.api;
+    let before = api.status().await.to_string();
+    shared.event(
+        &about,
+        EventKind::FaultIntent {
+            fault: fault.clone(),
+            before,
+        },
+    );
+    let (asked, answer) = match fault.action {
+        Action::SkipCatchup => ("skip-catchup", api.answer_to_skip_catchup().await),
+        _ => ("promote", api.answer_to_promotion().await),
+    };
+    let after = api.status().await.to_string();
+    // An answer has a code; without one the call went nowhere.
+    let answered = answer.starts_with(|c: char| c.is_ascii_digit());
+    shared.event(
+        &about,
+        EventKind::FaultDone {
+            fault,
+            after,
+            evidence: answered.then(|| format!("{asked} was answered {}", answer.trim())),
+        },
+    );
+}
