@@ -34,6 +34,24 @@ pub fn harmless_cut(text: &str, limit: usize) -> String {
     out
 }
 
+/// A JSON document that is shown: what [`harmless`] escapes, as JSON escapes it. Whoever reads it reads the same.
+pub fn harmless_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            // Of the lower ones, only those between its values are left.
+            '\u{7f}'..='\u{9f}' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c if reorders(c) => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// Embeddings, overrides, isolates and marks of the bidirectional algorithm, and line and paragraph separators: they
 /// make a line look like another.
 fn reorders(c: char) -> bool {
@@ -54,6 +72,17 @@ mod tests {
             "\\u{1b}[2Jhi there\\r\\n\\u{9b}\\u{202e}"
         );
         assert_eq!(harmless("Grüße →"), "Grüße →");
+    }
+
+    #[test]
+    fn a_document_reads_the_same_and_obeys_nothing() {
+        let value = serde_json::json!({"\u{9b}31m": ["\u{202e}\u{7f}\x1b", "Grüße"]});
+        let shown = harmless_json(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(!shown.contains(|c: char| reorders(c) || c.is_control() && c != '\n'));
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&shown).unwrap(),
+            value
+        );
     }
 
     #[test]

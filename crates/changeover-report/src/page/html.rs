@@ -58,7 +58,8 @@ pub(super) fn section(id: &str, heading: &str, body: &str) -> String {
     )
 }
 
-/// JSON for a script element of data: nothing in it can end the element, and nothing in it reorders the file's text.
+/// JSON for a script element of data: nothing in it can end the element, and nothing in it controls a terminal
+/// or reorders the file's text.
 pub(super) fn json(value: &serde_json::Value) -> String {
     let mut out = String::new();
     for c in value.to_string().chars() {
@@ -66,6 +67,7 @@ pub(super) fn json(value: &serde_json::Value) -> String {
             '<'
             | '>'
             | '&'
+            | '\u{7f}'..='\u{9f}'
             | '\u{61c}'
             | '\u{200e}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
