@@ -3,6 +3,7 @@
 use crate::budget::{self, Measured};
 use crate::call_off;
 use crate::checker::{BadInput, Consistency};
+use crate::circumstances::Circumstances;
 use crate::clients::ClientHistory;
 use crate::cliff;
 use crate::evidence;
@@ -193,7 +194,9 @@ impl Judge {
         let issued = std::mem::take(&mut self.issued);
         findings.extend(issued.judge(|at| timeline.step_at(at)));
         let judged = self.models.judge(&timeline);
-        let mut doubts = self.doubts(&lanes, &timeline, &faults);
+        let circumstances = Circumstances::of(&self.events);
+        let mut doubts = circumstances.doubts();
+        doubts.extend(self.doubts(&lanes, &timeline, &faults));
         for model in judged.models {
             if model.outcome == VerdictOutcome::Inconclusive {
                 doubts.extend(model.reason);
@@ -204,7 +207,10 @@ impl Judge {
                 "{misfits} operation(s) do not fit their model: {first}"
             ));
         }
+        // A load that was broken off says nothing about what would have come.
+        let broken_off = timeline.interrupted.is_some() || timeline.load_ended.is_none();
         let dead: Vec<usize> = (0..LANES.len())
+            .filter(|_| !broken_off)
             .filter(|&lane| !lanes[lane].is_empty())
             .filter(|&lane| lanes[lane].iter().all(|s| s.completed.is_none()))
             .collect();
@@ -212,7 +218,10 @@ impl Judge {
             dead.iter()
                 .map(|&lane| budget::dead_lane(LANES[lane], lanes[lane].len() as u64)),
         );
-        let unrecovered = self.unrecovered(&lanes, &timeline);
+        let unrecovered = match broken_off {
+            true => Vec::new(),
+            false => self.unrecovered(&lanes, &timeline),
+        };
         findings.extend(
             unrecovered
                 .iter()
@@ -258,6 +267,7 @@ impl Judge {
         findings.extend(missed);
         let mut found: Vec<Found> = findings.into_iter().map(Found::from).collect();
         found.extend(judged.findings);
+        circumstances.excuse(found.iter_mut().map(|one| &mut one.finding), &timeline);
         verdict::sort_found(&mut found);
         evidence::name_histories(&mut found, directory);
         let mut histories = Vec::new();
@@ -326,9 +336,6 @@ impl Judge {
         lanes: &[Vec<Sent>; LANES.len()],
         timeline: &Timeline,
     ) -> Vec<(LaneId, u32, Window)> {
-        if timeline.interrupted.is_some() || timeline.load_ended.is_none() {
-            return Vec::new();
-        }
         let spans = step_spans(timeline);
         let numbers: Vec<u32> = timeline.upgrades().map(|step| step.number).collect();
         LANES

@@ -9,7 +9,7 @@
 //!
 //! A module each: [`gap`] how long clients would have waited, [`latency`] how fast they were served, `register`, `set`,
 //! `counter`, `append` and `bank` whether the answers were right (`search` where only trying helps), `protocol` whether the hand-over kept to its rules, [`budget`] whether it was good enough,
-//! [`quality`] whether the measurement can be trusted, and [`verdict`] the outcome.
+//! [`quality`] and `circumstances` whether the measurement can be trusted, and [`verdict`] the outcome.
 
 mod append;
 mod bank;
@@ -17,6 +17,7 @@ mod bits;
 pub mod budget;
 mod call_off;
 mod checker;
+mod circumstances;
 mod clients;
 mod cliff;
 mod counter;

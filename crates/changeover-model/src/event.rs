@@ -420,6 +420,28 @@ pub enum EventKind {
         /// Where.
         addr: String,
     },
+    /// The metadata store does not answer any more. Whether it was broken on purpose, the faults tell.
+    MetadataStoreLost {
+        /// Where it was asked.
+        addr: String,
+        /// When it last answered.
+        since: u64,
+        /// What came instead of an answer.
+        reason: String,
+    },
+    /// It answers again.
+    MetadataStoreBack {
+        /// Where it was asked.
+        addr: String,
+    },
+    /// How full the kernel's table of tracked connections is: told when it is more than half full, each tenth once,
+    /// and when it is not any more. A full table drops new connections, whoever they are for.
+    ConnectionsTracked {
+        /// How many are in it.
+        count: u64,
+        /// How many it takes.
+        most: u64,
+    },
     /// What the run made of a metadata store is about to be removed.
     MetadataStoreEndIntent,
     /// It was.

@@ -1,6 +1,7 @@
 //! The metadata store of a run: opened before the first instance, closed after the last.
 
 use crate::record::{About, Recorder};
+use crate::store_watch::StoreWatch;
 use changeover_model::event::EventKind;
 use changeover_model::target::SHARED_DIR;
 use changeover_runtime::docker::postgres::Server as ContainerServer;
@@ -57,6 +58,7 @@ pub(crate) type SharedServer = Arc<Mutex<Option<Box<dyn StoreServer>>>>;
 pub(crate) struct OpenStore {
     server: SharedServer,
     remove: Option<Remove>,
+    watch: Option<StoreWatch>,
 }
 
 /// Where a store of the run's own is made, and what must be in it.
@@ -75,12 +77,27 @@ pub(crate) struct Found {
 }
 
 impl OpenStore {
-    /// Opens the store; starts a server in `directory` if the run has one of its own.
+    /// Opens the store, and watches it; starts a server in `directory` if the run has one of its own.
     ///
     /// # Errors
     ///
     /// When the server cannot be started, or `cancel` comes first.
     pub(crate) async fn open(
+        &mut self,
+        store: MetadataStore,
+        runtime: &dyn Runtime,
+        recorder: &Recorder,
+        place: StorePlace,
+        cancel: &CancellationToken,
+    ) -> Result<Found, RuntimeError> {
+        let found = self
+            .open_it(store, runtime, recorder, place, cancel)
+            .await?;
+        self.watch = StoreWatch::start(recorder.clone(), &found.server).await;
+        Ok(found)
+    }
+
+    async fn open_it(
         &mut self,
         store: MetadataStore,
         runtime: &dyn Runtime,
@@ -158,9 +175,23 @@ impl OpenStore {
         Arc::clone(&self.server)
     }
 
+    /// Returns when it is known to answer nobody.
+    pub(crate) async fn away(&self) {
+        match &self.watch {
+            Some(watch) => watch.away().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Closes it. Returns what could not be removed.
     pub(crate) async fn close(self, recorder: &Recorder) -> Option<String> {
-        let OpenStore { server, remove } = self;
+        let OpenStore {
+            server,
+            remove,
+            watch,
+        } = self;
+        // What goes away from here on is taken away.
+        drop(watch);
         let server = server.lock().await.take();
         if server.is_none() && remove.is_none() {
             return None;

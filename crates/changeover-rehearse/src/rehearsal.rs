@@ -542,10 +542,13 @@ impl Rehearsal {
             self.event(None, EventKind::LoadEndIntent);
             load.stop().await;
             self.event(None, EventKind::LoadEndDone);
-            // With nobody left to ask, the judge is better told at once than after the last retry.
+            // With nobody left to ask, or to ask about, the judge is better told at once than after the last retry.
             let leads = |leader: &Running| !matches!(leader.supervisor().state().now, Now::Gone(_));
             if *ending != Ending::Interrupted && self.leader.as_ref().is_some_and(leads) {
-                self.full_read(None).await;
+                tokio::select! {
+                    () = self.full_read(None) => {}
+                    () = self.store.away() => {}
+                }
             }
         }
         // What could not be removed is an event, and the judge's business.

@@ -2,7 +2,8 @@
 //!
 //! A sample is taken when a phase begins and when a step ends, and in between at a period that is short while a step
 //! begins and long when nothing happens for long. Samples are events like all others; who is not on this machine, or
-//! no process of ours, has none.
+//! no process of ours, has none. Beside them it looks at the kernel's table of tracked connections, which drops new ones
+//! when it is full.
 
 use crate::record::{About, Recorder, RunningProcess};
 use changeover_model::event::EventKind;
@@ -44,6 +45,7 @@ impl Drop for Sampler {
 
 async fn sample(recorder: Recorder) {
     let mut in_a_row = 0;
+    let mut table = Table::default();
     loop {
         let two = recorder.running().len() > 1;
         in_a_row = if two { in_a_row + 1 } else { 0 };
@@ -55,9 +57,13 @@ async fn sample(recorder: Recorder) {
         let _ = timeout(period, recorder.next_phase()).await;
         let running = recorder.running();
         // Reading takes a fraction of a millisecond, and may block: not on a thread that serves clients.
-        let Ok(needs) = tokio::task::spawn_blocking(move || needs(running)).await else {
+        let look = move || (needs(running), tracked_connections());
+        let Ok((needs, tracked)) = tokio::task::spawn_blocking(look).await else {
             return;
         };
+        if let Some(news) = tracked.and_then(|(count, most)| table.news(count, most)) {
+            recorder.event(&About::default(), news);
+        }
         for (process, need) in needs {
             // What ended while it was looked at has nothing more to tell.
             if recorder.running().contains(&process) {
@@ -98,6 +104,32 @@ fn need(pid: u32) -> Option<EventKind> {
         memory_kb,
         sockets: open,
     })
+}
+
+/// What was last told of the kernel's table of connections.
+#[derive(Debug, Default)]
+struct Table {
+    /// How many tenths of it were full, from five on; else 0.
+    tenths: u64,
+}
+
+impl Table {
+    /// What is worth telling: that it is more than half full, each tenth once, and that it is not any more.
+    fn news(&mut self, count: u64, most: u64) -> Option<EventKind> {
+        let tenths = count.saturating_mul(10).checked_div(most)?;
+        let tenths = if tenths < 5 { 0 } else { tenths.min(10) };
+        let told = std::mem::replace(&mut self.tenths, tenths);
+        (told != tenths).then_some(EventKind::ConnectionsTracked { count, most })
+    }
+}
+
+/// How many connections the kernel tracks, and how many it can; `None` where it tracks none.
+pub fn tracked_connections() -> Option<(u64, u64)> {
+    let read = |name: &str| {
+        let text = fs::read_to_string(format!("/proc/sys/net/netfilter/nf_conntrack_{name}"));
+        text.ok()?.trim().parse::<u64>().ok()
+    };
+    Some((read("count")?, read("max")?))
 }
 
 /// A process and all that descend from it.
@@ -204,6 +236,20 @@ mod tests {
         // Other tests of this process have sockets too.
         assert!(sockets(need(own)) >= 3);
         assert!(need(u32::MAX).is_none());
+    }
+
+    #[test]
+    fn a_table_is_news_from_half_full_on_and_each_tenth_once() {
+        let mut table = Table::default();
+        let told: Vec<u64> = [10, 49, 50, 59, 61, 60, 58, 120, 100, 40, 30]
+            .into_iter()
+            .filter_map(|count| match table.news(count, 100)? {
+                EventKind::ConnectionsTracked { count, .. } => Some(count),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(told, [50, 61, 58, 120, 40]);
+        assert_eq!(table.news(5, 0), None);
     }
 
     #[test]

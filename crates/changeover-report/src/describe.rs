@@ -136,6 +136,17 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
                 harmless(addr)
             )
         }
+        EventKind::MetadataStoreLost { addr, reason, .. } => format!(
+            "the metadata store at {} does not answer: {}",
+            harmless(addr),
+            harmless_cut(reason, ANSWER)
+        ),
+        EventKind::MetadataStoreBack { addr } => {
+            format!("the metadata store at {} answers again", harmless(addr))
+        }
+        EventKind::ConnectionsTracked { count, most } => {
+            format!("the kernel tracks {count} connections, at most {most}")
+        }
         EventKind::AgeIntent { versions } => {
             let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
             format!("{} make the data to begin with", versions.join(", "))
@@ -321,6 +332,7 @@ pub(crate) fn is_bad_news(kind: &EventKind) -> bool {
             | EventKind::FaultMissed { .. }
             | EventKind::ComebackDone { problem: Some(_) }
             | EventKind::Leftover { .. }
+            | EventKind::MetadataStoreLost { .. }
             | EventKind::CleanUpDone { left: Some(_) }
             | EventKind::Interrupted { .. }
     )

@@ -4,6 +4,7 @@ use crate::args::{DoctorArgs, Format};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
+use changeover_rehearse::sampler;
 use changeover_runtime::docker::Engine;
 use changeover_runtime::postgres::Programs;
 use nix::sys::resource::{Resource, getrlimit};
@@ -42,6 +43,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
         loopback(),
         proc(),
         timer(),
+        connection_tracking(sampler::tracked_connections()),
         postgres(),
         docker(),
     ];
@@ -279,6 +281,26 @@ fn timer() -> Check {
     }
 }
 
+/// The kernel's table of tracked connections, if it has one: how many are in it, and how many it takes.
+fn connection_tracking(table: Option<(u64, u64)>) -> Check {
+    let (state, found) = match table {
+        None => (State::Ok, "the kernel tracks none".to_owned()),
+        Some((count, most)) => {
+            let state = match count > most / 2 {
+                true => State::Poor,
+                false => State::Ok,
+            };
+            (state, format!("{count} of {most} are tracked"))
+        }
+    };
+    Check {
+        name: "connections",
+        state,
+        found,
+        advice: "the kernel drops new ones when its table is full; wait until old ones are forgotten, or raise net.netfilter.nf_conntrack_max".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,6 +324,18 @@ mod tests {
         );
         assert!(human(&[check(State::Poor)]).contains("may be inconclusive"));
         assert!(human(&[check(State::Ok)]).ends_with("can rehearse.\n"));
+    }
+
+    #[test]
+    fn a_table_of_connections_is_poor_when_more_than_half_full() {
+        let state = |table| connection_tracking(table).state;
+        assert_eq!(state(None), State::Ok);
+        assert_eq!(state(Some((50, 100))), State::Ok);
+        assert_eq!(state(Some((51, 100))), State::Poor);
+        assert_eq!(
+            connection_tracking(Some((51, 100))).found,
+            "51 of 100 are tracked"
+        );
     }
 
     #[test]
