@@ -37,7 +37,7 @@ pub(crate) fn doubts_of_run(plan: &Plan, timeline: &Timeline, left_out: &[u32]) 
     if let Some(signal) = &timeline.interrupted {
         doubts.push(format!("the run was interrupted by {signal}"));
     } else if !timeline.run_ended {
-        doubts.push("the events stop before the end of the run".to_owned());
+        doubts.push("the run was interrupted: its events stop before its end".to_owned());
     }
     for step in &plan.steps {
         let number = step.number;

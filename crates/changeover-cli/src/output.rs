@@ -1,25 +1,32 @@
 //! Writing to standard output and standard error.
 
 use crate::error::CliError;
-use changeover_model::text::harmless;
+use changeover_model::text::{harmless, harmless_json};
 use std::io::{self, Write};
 
 /// Writes `text` to standard output as it is.
 ///
 /// # Errors
 ///
-/// When it cannot be written. A reader that has gone is no error: it has seen what it wanted, as in `… | head`.
+/// When it cannot be written. A reader that has gone is no error: it has seen what it wanted, as in `… | head`; nor is
+/// a terminal that was closed.
 pub(crate) fn print(text: &str) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
     match stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
     {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::bad_input(
-            format!("cannot write to standard output: {error}; send it somewhere else"),
-        )),
+        Err(error) if !is_gone(&error) => Err(CliError::bad_input(format!(
+            "cannot write to standard output: {error}; send it somewhere else"
+        ))),
         _ => Ok(()),
     }
+}
+
+/// Whether nobody is there any more: the pipe's reader, or the terminal.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+        || error.raw_os_error() == Some(nix::errno::Errno::EIO as i32)
 }
 
 /// Writes a warning to standard error.
@@ -49,5 +56,5 @@ pub(crate) fn json(document: &impl serde::Serialize) -> String {
     let mut text = serde_json::to_string_pretty(document)
         .expect("our documents hold nothing that JSON cannot");
     text.push('\n');
-    text
+    harmless_json(&text)
 }

@@ -17,7 +17,7 @@ pub(crate) fn answer(error: &Error) -> Result<Exit, CliError> {
             // clap decides about colours by itself.
             let shown = error.print();
             match shown {
-                Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(e) if !output::is_gone(&e) => {
                     output::error(&e.to_string());
                     Ok(Exit::BadInput)
                 }

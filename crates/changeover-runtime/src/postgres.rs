@@ -5,14 +5,15 @@ use async_trait::async_trait;
 use changeover_model::event::ProcessEnd;
 use nix::unistd::{Uid, User};
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{
+    DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink,
+};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 /// Where Debian keeps the programs of a server, a directory for each major version.
@@ -284,7 +285,17 @@ impl StoreServer for Server {
 /// Where a server's files are. What lies elsewhere than the run is removed with this.
 struct Place {
     directory: PathBuf,
-    _elsewhere: Option<TempDir>,
+    _elsewhere: Option<Elsewhere>,
+}
+
+/// A directory among the temporary files, which goes with this.
+struct Elsewhere(PathBuf);
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        // What cannot be removed is among the temporary files.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Place {
@@ -304,11 +315,16 @@ impl Place {
                 _elsewhere: None,
             }
         } else {
-            let elsewhere = tempfile::Builder::new().prefix(ELSEWHERE).tempdir()?;
-            symlink(elsewhere.path(), directory)?;
+            let mut random = [0; 8];
+            getrandom::fill(&mut random).map_err(io::Error::other)?;
+            let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+            let elsewhere = std::env::temp_dir().join(format!("{ELSEWHERE}{name}"));
+            // The link first: should the harness be killed in between, there is nothing that nobody knows of.
+            symlink(&elsewhere, directory)?;
+            DirBuilder::new().mode(0o700).create(&elsewhere)?;
             Place {
-                directory: elsewhere.path().to_owned(),
-                _elsewhere: Some(elsewhere),
+                directory: elsewhere.clone(),
+                _elsewhere: Some(Elsewhere(elsewhere)),
             }
         };
         fs::set_permissions(&place.directory, fs::Permissions::from_mode(0o700))?;
@@ -360,10 +376,16 @@ fn may_enter(directory: &Path, user: &User) -> io::Result<bool> {
 /// Removes the files of a server that lie elsewhere, if this directory of a run is a link to them.
 pub(crate) fn remove_elsewhere(directory: &Path) -> Option<PathBuf> {
     let place = fs::read_link(directory).ok()?;
-    let ours = place.file_name()?.to_str()?.starts_with(ELSEWHERE)
-        && fs::symlink_metadata(&place).ok()?.is_dir()
-        && place.join(PASSWORD).is_file();
-    (ours && fs::remove_dir_all(&place).is_ok()).then_some(place)
+    let named = place.file_name()?.to_str()?.starts_with(ELSEWHERE);
+    if !(named && fs::symlink_metadata(&place).ok()?.is_dir()) {
+        return None;
+    }
+    let removed = match place.join(PASSWORD).is_file() {
+        true => fs::remove_dir_all(&place),
+        // The harness was killed before it had put anything there. Nobody else's is empty.
+        false => fs::remove_dir(&place),
+    };
+    removed.ok().map(|()| place)
 }
 
 /// The user that the server runs as, if it is not ours.
@@ -416,9 +438,13 @@ mod tests {
         let link = place.path().join("postgres");
         let strange = place.path().join("changeover-postgres-1");
         fs::create_dir(&strange).unwrap();
+        fs::write(strange.join("somebody's"), "").unwrap();
         assert_eq!(remove_elsewhere(&strange), None);
         symlink(&strange, &link).unwrap();
         assert_eq!(remove_elsewhere(&link), None);
         assert!(strange.exists());
+        // What was made and not filled yet goes as well.
+        fs::remove_file(strange.join("somebody's")).unwrap();
+        assert_eq!(remove_elsewhere(&link), Some(strange));
     }
 }

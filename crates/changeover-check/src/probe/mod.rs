@@ -374,7 +374,7 @@ fn doubts_of_run(timeline: &Timeline) -> Vec<String> {
     if let Some(signal) = &timeline.interrupted {
         doubts.push(format!("the probe was interrupted by {signal}"));
     } else if !timeline.run_ended {
-        doubts.push("the events stop before the end of the probe".to_owned());
+        doubts.push("the probe was interrupted: its events stop before its end".to_owned());
     }
     if timeline.load_began.is_none() {
         doubts.push("the lanes did not begin, so nothing was measured".to_owned());

@@ -230,7 +230,7 @@ fn what_is_missing_on_record_is_a_doubt() {
     let judge = ProbeJudge::new(&probe(), "r1");
     let verdict = judge.finish();
     assert_eq!(verdict.outcome, VerdictOutcome::Inconclusive);
-    assert!(verdict.reasons[0].contains("the events stop before the end"));
+    assert!(verdict.reasons[0].contains("its events stop before its end"));
     assert!(verdict.reasons[1].contains("nothing was measured"));
 
     let half = judged(&probe(), |lane, n, operation| match (lane.own, n % 3) {

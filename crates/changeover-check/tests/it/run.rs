@@ -249,7 +249,7 @@ fn a_clean_run_passes_with_its_figures() {
 fn an_early_end_is_inconclusive() {
     doubted(
         clean().without(|kind, _| *kind == EventKind::RunEnded),
-        "stop before the end",
+        "its events stop before its end",
     );
     doubted(
         clean().with(|run| {

@@ -7,13 +7,14 @@ use crate::exit::Exit;
 use crate::machine::{self, Machine};
 use crate::planning::{self, Planned};
 use crate::rolling::Rolling;
-use crate::run::{FileSink, RunDir, StoredRun, Tail};
+use crate::run::{FileSink, RunDir, StoredRun, Tail, write_whole};
 use crate::store::{DOCKER, Store};
 use crate::watch::{View, Watch};
 use crate::{output, signals, target_file};
 use changeover_model::Plan;
 use changeover_model::event::EventKind;
 use changeover_model::history::{Header, MIXED};
+use changeover_model::text::harmless_json;
 use changeover_model::verdict::Verdict;
 use changeover_model::workload::{WorkloadKind, bank};
 use changeover_rehearse::clock::Clock;
@@ -159,10 +160,7 @@ async fn rehearse_here(
 
     let stored = StoredRun::at(dir.path());
     let verdict = stored.judge(&plan, dir.name(), reproduce, Tail::Whole)?;
-    let verdict_file = dir.file("verdict.json");
-    fs::write(&verdict_file, verdict.to_json()).map_err(|e| {
-        CliError::bad_input(format!("cannot write {}: {e}", verdict_file.display()))
-    })?;
+    write_whole(&dir.file("verdict.json"), &verdict.to_json())?;
     report::beside(&stored, &verdict)?;
     print(&verdict, args.format.format, dir.path())?;
     Ok(match ending {
@@ -187,7 +185,7 @@ fn header_of(plan: &Plan) -> Header {
 
 fn print(verdict: &Verdict, format: Format, run_dir: &Path) -> Result<(), CliError> {
     match format {
-        Format::Json => output::print(&verdict.to_json()),
+        Format::Json => output::print(&harmless_json(&verdict.to_json())),
         Format::Human => output::print(&format!(
             "{}Run directory: {1}\nReport: {1}/report.html\n",
             human::render(verdict, Look::of_stdout()),

@@ -7,6 +7,7 @@ use crate::output;
 use crate::run::{StoredRun, Tail};
 use changeover_check::EXAMINED;
 use changeover_model::Verdict;
+use changeover_model::text::harmless_json;
 use changeover_report::{Look, Record, human, junit, markdown, page};
 use std::fs;
 use std::path::Path;
@@ -21,7 +22,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
     let (verdict, tail) = stored.verdict()?;
     let text = match args.format {
         ReportFormat::Human => human::render(&verdict, look(args)),
-        ReportFormat::Json => verdict.to_json(),
+        ReportFormat::Json => harmless_json(&verdict.to_json()),
         ReportFormat::Markdown => markdown::render(&verdict),
         ReportFormat::Junit => junit(&stored.record(verdict, tail)?),
         ReportFormat::Html => page::render(&stored.record(verdict, tail)?),

@@ -1,9 +1,28 @@
 //! Where a run keeps its files.
 
 use crate::error::CliError;
+use crate::output;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
+
+/// Writes a file of a run as a whole, or not at all: half a verdict is worse than none, which can be given again.
+///
+/// # Errors
+///
+/// When it cannot be written, with what to do.
+pub(crate) fn write_whole(file: &Path, text: &str) -> Result<(), CliError> {
+    let begun = file.with_extension("part");
+    let written = fs::write(&begun, text).and_then(|()| fs::rename(&begun, file));
+    written.map_err(|e| {
+        // It may not have been made at all.
+        let _ = fs::remove_file(&begun);
+        CliError::bad_input(format!(
+            "cannot write {}: {e}; free some space, and changeover report shows what is on record",
+            file.display()
+        ))
+    })
+}
 
 /// A run's directory, new or empty when it was made.
 #[derive(Debug, Clone)]
@@ -35,6 +54,9 @@ impl RunDir {
                 path.display()
             ))
         };
+        if out.is_none() {
+            later_runs(&name);
+        }
         fs::create_dir_all(&path).map_err(unwritable)?;
         let path = fs::canonicalize(&path).map_err(unwritable)?;
         if fs::read_dir(&path).map_err(unwritable)?.next().is_some() {
@@ -60,5 +82,20 @@ impl RunDir {
     /// A file or folder in it.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+}
+
+/// Says so when there are runs that began later than this one: the machine's clock was set back, and `latest` is another.
+fn later_runs(name: &str) {
+    let time = |name: &str| name.split_once('-').map(|(time, _)| time.to_owned());
+    let entries = fs::read_dir(super::RUNS).into_iter().flatten().flatten();
+    let last = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|other| other.len() == name.len() && time(other) > time(name))
+        .max();
+    if let Some(last) = last {
+        output::note(&format!(
+            "the run {last} began later than now, so this machine's clock was set back: runs are sorted by it, and latest is that one; times in a run come from another clock"
+        ));
     }
 }

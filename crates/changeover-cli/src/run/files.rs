@@ -28,6 +28,8 @@ pub(crate) struct FileSink {
     history: BufWriter<File>,
     reporter: Sender<Event>,
     trouble: WriteTrouble,
+    /// Something could not be written. What came after a gap would look like evidence, so nothing does.
+    ended: bool,
     stop: CancellationToken,
 }
 
@@ -59,23 +61,28 @@ impl FileSink {
             history,
             reporter,
             trouble: trouble.clone(),
+            ended: false,
             stop,
         };
         Ok((sink, trouble))
     }
 
     fn flush(&mut self) {
+        if self.ended {
+            return;
+        }
         let result = self.events.flush();
         self.note("events.jsonl", result);
         let result = self.history.flush();
         self.note("history.jsonl", result);
     }
 
-    fn note(&self, file: &str, result: io::Result<()>) {
+    fn note(&mut self, file: &str, result: io::Result<()>) {
         let Err(error) = result else { return };
+        self.ended = true;
         let mut trouble = self.trouble.0.lock().unwrap_or_else(|e| e.into_inner());
         trouble.get_or_insert_with(|| {
-            format!("cannot write {file}: {error}; the run was stopped, free some space and run it again")
+            format!("cannot write {file}: {error}; the run was stopped, and changeover report shows what is on record; free some space and run it again")
         });
         self.stop.cancel();
     }
@@ -83,13 +90,15 @@ impl FileSink {
 
 impl Sink for FileSink {
     fn event(&mut self, event: &Event) {
-        let mut result = writeln!(self.events, "{}", event.to_line());
-        // An intent is on disk before its action. So is everything before it; that the rest follows within the
-        // buffer is enough for a reader of a run that was killed.
-        if result.is_ok() && event.is_intent() {
-            result = self.events.flush();
+        if !self.ended {
+            let mut result = writeln!(self.events, "{}", event.to_line());
+            // An intent is on disk before its action. So is everything before it; that the rest follows within the
+            // buffer is enough for a reader of a run that was killed.
+            if result.is_ok() && event.is_intent() {
+                result = self.events.flush();
+            }
+            self.note("events.jsonl", result);
         }
-        self.note("events.jsonl", result);
         // A probe may last for days; who looks at its files meanwhile, or finds them after a kill, finds its gaps.
         if matches!(
             event.kind,
@@ -105,6 +114,9 @@ impl Sink for FileSink {
     }
 
     fn operation(&mut self, operation: &Operation) {
+        if self.ended {
+            return;
+        }
         let result = serde_json::to_writer(&mut self.history, operation)
             .map_err(io::Error::from)
             .and_then(|()| self.history.write_all(b"\n"));

@@ -4,7 +4,7 @@ mod dir;
 mod files;
 mod read;
 
-pub(crate) use dir::RunDir;
+pub(crate) use dir::{RunDir, write_whole};
 pub(crate) use files::FileSink;
 pub(crate) use read::{StoredRun, Tail};
 

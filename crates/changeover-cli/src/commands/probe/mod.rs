@@ -12,7 +12,7 @@ use crate::args::Format;
 use crate::commands::report;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::run::{FileSink, RunDir, StoredRun, Tail};
+use crate::run::{FileSink, RunDir, StoredRun, Tail, write_whole};
 use crate::watch::{View, Watch};
 use crate::{output, signals};
 use changeover_model::history::Header;
@@ -122,10 +122,7 @@ async fn probe_here(args: &ProbeArgs, planned: Planned, wait: Duration) -> Resul
     ending.map_err(CliError::cannot_run_here)?;
     let stored = StoredRun::at(dir.path());
     let verdict = stored.judge_probe(&planned.probe, dir.name(), Tail::Whole)?;
-    let verdict_file = dir.file("verdict.json");
-    fs::write(&verdict_file, verdict.to_json()).map_err(|e| {
-        CliError::bad_input(format!("cannot write {}: {e}", verdict_file.display()))
-    })?;
+    write_whole(&dir.file("verdict.json"), &verdict.to_json())?;
     report::beside(&stored, &verdict)?;
     print(&verdict, args.format.format, dir.path())?;
     Ok(match abort.is_cancelled() {
