@@ -3,6 +3,8 @@
 use changeover_model::Verdict;
 use changeover_model::event::{Event, EventKind};
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -70,6 +72,30 @@ impl Rehearsal {
         });
     }
 
+    /// Kills the harness when it has printed so many lines. Whether it did not end before.
+    pub(crate) fn kill_after(&mut self, lines: u64) -> bool {
+        let child = self.child.as_mut().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let over = |line: &String| line.ends_with("the run is over");
+        let printed = stdout
+            .lines()
+            .map_while(Result::ok)
+            .take_while(|line| !over(line));
+        let printed = printed.take(lines as usize).count() as u64;
+        // Between its last line and its end it may be killed in vain.
+        let killed = printed == lines && child.try_wait().unwrap().is_none();
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        self.child = None;
+        killed && status.signal().is_some()
+    }
+
+    /// Whether the harness has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut().unwrap();
+        child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for the end.
     pub(crate) fn finish(&mut self) -> Output {
         let child = self.child.take().unwrap();
@@ -86,6 +112,14 @@ impl Rehearsal {
         let text = self.read("events.jsonl");
         let lines = text.lines().skip(1);
         lines.map(|line| Event::parse(line).unwrap()).collect()
+    }
+
+    /// The events that are on record by now.
+    pub(crate) fn events_so_far(&self) -> Vec<Event> {
+        let text = self.read("events.jsonl");
+        let lines = text.lines().skip(1);
+        // The last one may be half written.
+        lines.filter_map(|line| Event::parse(line).ok()).collect()
     }
 
     /// A file of the run.

@@ -15,6 +15,7 @@ mod psycopg;
 mod rehearse;
 mod reports;
 mod runs;
+mod survival;
 mod targets;
 mod transcripts;
 mod upgrader;
