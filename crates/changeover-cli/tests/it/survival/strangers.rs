@@ -14,11 +14,11 @@ const EVIL: &str = "\\x1b[2J\\x1b]0;owned\\x07\\x9b31m\\u202e</script><script>al
 const SAYS: [(&str, &str); 4] = [
     (
         "args = parser.parse_args()\n",
-        "args = parser.parse_args()\nEVIL = \"@\"\nasked = 0\nos.write(2, EVIL.encode('latin-1', 'replace') + b'\\n')\nos.write(1, EVIL.encode() + b'\\n')\nprint(args.note, flush=True)\n",
+        "args = parser.parse_args()\nEVIL = \"@\"\nasked = {}\nos.write(2, EVIL.encode('latin-1', 'replace') + b'\\n')\nos.write(1, EVIL.encode() + b'\\n')\nprint(args.note, flush=True)\n",
     ),
     (
         "def answer(method, path, body):\n",
-        "def answer(method, path, body):\n    global asked\n    asked += 1\n    if args.version == 'v2.0.0' and path == '/api/leader/status' and asked > 3:\n        os._exit(7)\n    if path == '/api/leader/status' and asked == 1:\n        return 200, EVIL\n    if path == '/api/leader/promote' and asked % 2:\n        return 400, EVIL\n    if path.startswith('/sets/') and asked % 50 == 0:\n        return 500, EVIL\n",
+        "def answer(method, path, body):\n    asked[path[:5]] = n = asked.get(path[:5], 0) + 1\n    if path == '/api/leader/status' and n > 1 and args.version == 'v2.0.0':\n        os._exit(7)\n    if path == '/api/leader/status' and n == 1:\n        return 200, EVIL\n    if path.startswith('/sets/') and n % 50 == 0:\n        return 500, EVIL\n    if path == '/api/leader/promote' and not asked.get('refused'):\n        asked['refused'] = True\n        return 400, EVIL\n",
     ),
     (
         "return 200, args.version\n",
