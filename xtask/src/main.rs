@@ -6,6 +6,7 @@ mod bench;
 mod bugs;
 mod document;
 mod engine;
+mod faults;
 mod fresh;
 mod lint;
 mod provision;
@@ -33,6 +34,8 @@ enum Chore {
     Bench(bench::Args),
     /// Rehearse every planted bug, and write what caught it to docs/planted-bugs.md.
     Bugs(bugs::Args),
+    /// Break something at every point of a hand-over, and write what came of it to docs/fault-matrix.md.
+    Faults(faults::Args),
     /// Run what needs long counts: kills of the reference database, clean rehearsals in a row, a quiet probe.
     Soak(soak::Args),
     /// Check formatting, lints, unused dependencies and licences.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Chore::Test(args) => test::run(&args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Bugs(args) => bugs::run(&args),
+        Chore::Faults(args) => faults::run(&args),
         Chore::Soak(args) => soak::run(&args),
         Chore::Lint(args) => lint::run(&args),
         Chore::Screenshots(args) => screenshots::run(&args),

@@ -155,20 +155,23 @@ fn store(subject: Subject, plan: &Surroundings<'_>) -> Result<(), String> {
 
 /// Whether a call of the upgrade makes sense at that point.
 fn call(fault: &Fault, plan: &Surroundings<'_>) -> Result<(), String> {
-    use Point::{BeforeBoot, Booting, CatchingUp, PromoteSent, Ready, Retiring};
+    use Point::{BeforeBoot, CatchingUp, PromoteSent, Ready, Retiring};
     let (first, last) = match fault.action {
-        Action::PromoteEarly => (Booting, CatchingUp),
+        // An instance that boots answers nobody.
+        Action::PromoteEarly => (CatchingUp, CatchingUp),
         Action::PromoteTwice => (PromoteSent, Retiring),
         Action::PromoteOld => (BeforeBoot, PromoteSent),
-        Action::SkipCatchup | Action::Rival { .. } => (Booting, Ready),
+        Action::SkipCatchup | Action::Rival { .. } => (CatchingUp, Ready),
         Action::Next | Action::Race => (CatchingUp, Ready),
         _ => (BeforeBoot, Retiring),
     };
     let (name, point) = (fault.action.name(), fault.point);
     if !(first..=last).contains(&point) {
-        return Err(format!(
-            "{name} makes no sense at point {point}; name one from {first} to {last}"
-        ));
+        let places = match first == last {
+            true => format!("name point {first}"),
+            false => format!("name one from {first} to {last}"),
+        };
+        return Err(format!("{name} makes no sense at point {point}; {places}"));
     }
     // What it starts has the generations that later steps would have.
     let overtakes = matches!(fault.action, Action::Next | Action::Race);

@@ -168,7 +168,7 @@ fn what_cannot_happen_is_refused_with_the_reason() {
             &["upgrade:promote-early@ready"],
             &held,
             "postgres",
-            "from booting to catching-up",
+            "name point catching-up",
         ),
         (
             &["1:upgrade:next@ready"],
