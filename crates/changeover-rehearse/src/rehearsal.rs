@@ -1,7 +1,7 @@
 //! One run of one plan, from the first spawn to the last sweep.
 
 use crate::driver::{Driver, Launch, Running, StepFailed, Timeouts};
-use crate::faults::Faults;
+use crate::faults::{Clients, Faults, SPARE_SLOT, Spare};
 use crate::front_door::FrontDoor;
 use crate::full_read::full_read;
 use crate::launcher::{Equipment, Launcher, StoreAddress};
@@ -16,6 +16,7 @@ use crate::tally::{Keys, Live};
 use crate::user_checks::{Scenario, UserCheck};
 use crate::workload::{self, aged::Chain, moments::Moments};
 use changeover_model::event::EventKind;
+use changeover_model::fault::{Action, Fault};
 use changeover_model::plan::{Plan, StepPlan};
 use changeover_model::scenario::When;
 use changeover_model::target::Target;
@@ -121,6 +122,11 @@ pub async fn rehearse(setup: Setup) -> Ending {
         work(&run_dir).join("points"),
         Arc::clone(&live),
         open_store.server(),
+        Clients {
+            template: target.client.clone(),
+            door: clients.front_door.addr(),
+            timeout: timeouts.operation,
+        },
         excuse.clone(),
     );
     let _sampler = Sampler::start(recorder.clone());
@@ -347,6 +353,37 @@ impl Rehearsal {
         Ok(launch)
     }
 
+    /// What the faults of a step start beside its instances.
+    async fn spares(&self, step: &StepPlan, index: usize) -> Result<Vec<(Fault, Spare)>, Ending> {
+        let mut spares = Vec::new();
+        let Some(faults) = &self.driver.surroundings.faults else {
+            return Ok(spares);
+        };
+        let runtime = &self.driver.runtime;
+        for fault in faults.overlapping(step.number) {
+            let mut service = self.plan.services[index].clone();
+            SPARE_SLOT.clone_into(&mut service.name);
+            let version = match &fault.action {
+                Action::Rival { version } => version.as_ref().unwrap_or(&step.to),
+                _ => {
+                    service.deploy_generation += 1;
+                    &step.to
+                }
+            };
+            let store = &self.launcher.metadata_store;
+            let launch = self.launcher.launch(&**runtime, &service, version, store);
+            let launch = launch.await.map_err(|e| self.failed(index, e.message))?;
+            let spare = Spare {
+                launch,
+                runtime: Arc::clone(runtime),
+                rules: self.driver.rules.clone(),
+                patience: self.driver.timeouts.catch_up,
+            };
+            spares.push((fault.clone(), spare));
+        }
+        Ok(spares)
+    }
+
     async fn launch_with(&self, index: usize, store: &StoreAddress) -> Result<Launch, Ending> {
         let service = &self.plan.services[index];
         let version = self.plan.version_of_service(index);
@@ -371,6 +408,7 @@ impl Rehearsal {
 
     async fn step(&mut self, step: &StepPlan, service: usize) -> Result<Passed, Ending> {
         let launch = self.launch(service).await?;
+        let spares = self.spares(step, service).await?;
         if let Some(moments) = self.driver.surroundings.moments.get() {
             moments.begin(step.number);
         }
@@ -378,7 +416,12 @@ impl Rehearsal {
             return Err(self.failed(service, "there is no leader to upgrade".to_owned()));
         };
         if let Some(faults) = &self.driver.surroundings.faults {
-            faults.begin(step.number, step.deploy_generation, leader.instance());
+            faults.begin(
+                step.number,
+                step.deploy_generation,
+                leader.instance(),
+                spares,
+            );
         }
         let replaced = self.driver.replace(leader, step, launch).await;
         if let Some(faults) = &self.driver.surroundings.faults {

@@ -1,7 +1,7 @@
 //! What the driver sees of the rest of a rehearsal: the real front door, the real clients, the direct observers.
 
 use crate::client::{Client, ClientTarget, UrlError};
-use crate::driver::Surroundings;
+use crate::driver::{Running, Surroundings};
 use crate::examine::Examiner;
 use crate::faults::{Faults, Instance};
 use crate::front_door::FrontDoor;
@@ -294,6 +294,17 @@ impl Surroundings for ClientSide {
         if let Some(faults) = &self.faults {
             faults.at(point).await;
         }
+    }
+
+    async fn overtaken(&self) -> Running {
+        match &self.faults {
+            Some(faults) => faults.overtaken().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn races(&self) -> bool {
+        self.faults.as_ref().is_some_and(Faults::races)
     }
 
     async fn called_off(&self) -> Point {

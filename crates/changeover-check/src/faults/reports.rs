@@ -3,11 +3,11 @@
 use super::{AFTERMATH, Broken, Faults};
 use crate::budget::{Measured, class_of};
 use crate::lanes::LaneId;
-use crate::stats::ms;
+use crate::stats::{from_ms, ms};
 use crate::timeline::{Timeline, Window};
 use changeover_model::check::{Check, Severity};
 use changeover_model::history::Class;
-use changeover_model::plan::Plan;
+use changeover_model::plan::{Plan, Timeout};
 use changeover_model::verdict::{FaultOutcome, FaultReport, Finding};
 use serde_json::json;
 
@@ -106,7 +106,8 @@ fn unexpected(broken: &Broken, faults: &Faults, run: &Aftermath<'_>) -> Option<S
     })
 }
 
-/// How long after a fault an outage of it may last: as long as the class may have a gap without any fault.
+/// How long after a fault an outage of it may last: as long as the class may have a gap without any fault, and as long
+/// as an operation may take that was sent before it was over.
 fn allowance(plan: &Plan, class: Class) -> u64 {
     let limits = plan
         .budgets
@@ -114,7 +115,9 @@ fn allowance(plan: &Plan, class: Class) -> u64 {
         .filter(|(name, _)| class_of(name) == Some(class));
     // Budgets are limits of people, far below what a float cannot hold.
     let limit = limits.map(|(_, limit)| (limit * 1e6) as u64).max();
-    limit.unwrap_or(0).max(AFTERMATH)
+    let operation = plan.timeouts_ms.get(Timeout::Operation.name());
+    let operation = from_ms(operation.copied().unwrap_or(0));
+    limit.unwrap_or(0).max(AFTERMATH).saturating_add(operation)
 }
 
 fn finding(report: &FaultReport, run: &Aftermath<'_>) -> Option<Finding> {

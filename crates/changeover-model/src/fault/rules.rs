@@ -121,8 +121,8 @@ fn subject_is_there(fault: &Fault, plan: &Surroundings<'_>) -> Result<(), String
             Err("the new instance is not there yet; name point booting or a later one".to_owned())
         }
         Subject::Old
-            if matches!(point, Point::OldFenced | Point::Retiring)
-                && plan.target.reach(point, plan.runtime) != Reach::Held =>
+            if point >= Point::FenceWritten
+                && plan.target.reach(Point::OldFenced, plan.runtime) != Reach::Held =>
         {
             Err(format!(
                 "at point {point} the old instance may be gone, and this target cannot be held there; name an earlier point"
@@ -172,6 +172,21 @@ fn call(fault: &Fault, plan: &Surroundings<'_>) -> Result<(), String> {
             false => format!("name one from {first} to {last}"),
         };
         return Err(format!("{name} makes no sense at point {point}; {places}"));
+    }
+    if matches!(fault.action, Action::Ddl { .. }) && plan.target.client.speaks_http() {
+        return Err(
+            "clients of this target speak HTTP, which has no definitions to change".to_owned(),
+        );
+    }
+    let overlaps = matches!(
+        fault.action,
+        Action::Rival { .. } | Action::Next | Action::Race
+    );
+    if overlaps && plan.target.is_attached() {
+        return Err(
+            "instances that run already are not started by us, and so is no other; describe how they are started, with [instance] command"
+                .to_owned(),
+        );
     }
     // What it starts has the generations that later steps would have.
     let overtakes = matches!(fault.action, Action::Next | Action::Race);

@@ -133,7 +133,7 @@ impl<S: Surroundings> Driver<S> {
             gone = gone => Err(gone.to_string()),
             done = came_back => done.map_err(|obstacle| match obstacle {
                 Obstacle::Failed(reason) => reason,
-                Obstacle::Interrupted | Obstacle::CalledOff(_) => "it was broken off".to_owned(),
+                Obstacle::Interrupted | Obstacle::CalledOff(_) | Obstacle::Overtaken(_) => "it was broken off".to_owned(),
             }),
         }
     }

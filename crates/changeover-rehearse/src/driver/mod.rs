@@ -4,6 +4,7 @@
 //! does not know itself, it asks its [`Surroundings`]: whether a query answers, where clients are sent, who watches.
 
 mod call_off;
+mod overtaken;
 mod phases;
 mod running;
 
@@ -83,6 +84,16 @@ pub trait Surroundings: Send + Sync {
     /// Waits until the step is to be called off, and says where.
     fn called_off(&self) -> impl Future<Output = Point> + Send {
         std::future::pending()
+    }
+
+    /// Waits until somebody else was promoted over the new instance, and leads.
+    fn overtaken(&self) -> impl Future<Output = Running> + Send {
+        std::future::pending()
+    }
+
+    /// Whether that may still happen when the new instance leads.
+    fn races(&self) -> bool {
+        false
     }
 
     /// An old instance has left, or a new one was given up: nobody needs to observe it any more.
@@ -171,6 +182,7 @@ enum Obstacle {
     Interrupted,
     Failed(String),
     CalledOff(Point),
+    Overtaken(Box<Running>),
 }
 
 /// How far a step has got: decides what a failure means.
@@ -274,7 +286,7 @@ impl<S: Surroundings> Driver<S> {
         let mut new = None;
         let mut course = Course::default();
         let result = self
-            .unless_cancelled(self.unless_called_off(async {
+            .unless_cancelled(self.unless_planned_otherwise(async {
                 self.surroundings.at(Point::BeforeBoot).await;
                 // Called off, it is not started any more.
                 tokio::task::yield_now().await;
@@ -285,13 +297,34 @@ impl<S: Surroundings> Driver<S> {
                 let name = name(new.spec());
                 tokio::select! {
                     biased;
-                    gone = gone => Err(Obstacle::Failed(format!(
-                        "{name} {gone}, before the hand-over was complete"
-                    ))),
+                    gone = gone => {
+                        self.race_ends().await;
+                        Err(Obstacle::Failed(format!(
+                            "{name} {gone}, before the hand-over was complete"
+                        )))
+                    }
                     done = self.phases(new, old, &launch.expected_version, &mut course) => done,
-                }
+                }?;
+                self.race_ends().await;
+                Ok(())
             }))
             .await;
+        if let Err(Obstacle::Overtaken(winner)) = result {
+            let gave_way = self
+                .unless_cancelled(self.give_way(
+                    &winner,
+                    new.take(),
+                    old,
+                    &launch.expected_version,
+                    &mut course,
+                ))
+                .await;
+            let new = self
+                .conclude(&about, gave_way, Some(*winner), &course)
+                .await?;
+            old.stop(StopReason::Lingered, STOP_GRACE).await;
+            return Ok(new);
+        }
         if let Err(Obstacle::CalledOff(point)) = result {
             return Err(self.call_off(&about, point, new, old, &course).await);
         }
@@ -339,13 +372,21 @@ impl<S: Surroundings> Driver<S> {
         }
     }
 
-    async fn unless_called_off(
+    /// Where another upgrader is at work, who leads is not certain before it has come to its end.
+    async fn race_ends(&self) {
+        if self.surroundings.races() {
+            tokio::time::sleep(self.timeouts.promote).await;
+        }
+    }
+
+    async fn unless_planned_otherwise(
         &self,
         work: impl Future<Output = Result<(), Obstacle>>,
     ) -> Result<(), Obstacle> {
         tokio::select! {
             biased;
             point = self.surroundings.called_off() => Err(Obstacle::CalledOff(point)),
+            winner = self.surroundings.overtaken() => Err(Obstacle::Overtaken(Box::new(winner))),
             result = work => result,
         }
     }
@@ -410,7 +451,9 @@ impl<S: Surroundings> Driver<S> {
         let (reason, interrupted) = match obstacle {
             Obstacle::Failed(reason) => (reason, false),
             Obstacle::Interrupted => ("the run was interrupted".to_owned(), true),
-            Obstacle::CalledOff(_) => unreachable!("that is no failure of a step"),
+            Obstacle::CalledOff(_) | Obstacle::Overtaken(_) => {
+                unreachable!("that is no failure of a step")
+            }
         };
         if !interrupted {
             event(EventKind::StepFailed {

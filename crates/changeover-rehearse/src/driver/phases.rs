@@ -280,7 +280,7 @@ impl<S: Surroundings> Driver<S> {
         Ok(())
     }
 
-    async fn stop_lingering(&self, old: &Running) {
+    pub(super) async fn stop_lingering(&self, old: &Running) {
         old.event(EventKind::DeadlinePassed {
             phase: Phase::Retire,
             waited_ms: millis(self.timeouts.retire),
@@ -294,7 +294,11 @@ impl<S: Surroundings> Driver<S> {
     }
 
     /// Waits until a query answers on the new instance, and sends the clients there at once.
-    async fn until_serving(&self, new: &Running, course: &mut Course) -> Result<(), Obstacle> {
+    pub(super) async fn until_serving(
+        &self,
+        new: &Running,
+        course: &mut Course,
+    ) -> Result<(), Obstacle> {
         let mut starts = 0;
         let attempt = || {
             starts = new.supervisor().state().starts;
@@ -322,7 +326,11 @@ impl<S: Surroundings> Driver<S> {
     }
 
     /// Asks through the front door which version answers.
-    async fn check_version(&self, new: &Running, expected: &str) -> Result<(), Obstacle> {
+    pub(super) async fn check_version(
+        &self,
+        new: &Running,
+        expected: &str,
+    ) -> Result<(), Obstacle> {
         let found = self
             .until_answer(
                 new,

@@ -42,7 +42,7 @@ impl fmt::Debug for Running {
 }
 
 impl Running {
-    pub(super) fn new(supervisor: Supervisor, control: Control, recorder: Recorder) -> Self {
+    pub(crate) fn new(supervisor: Supervisor, control: Control, recorder: Recorder) -> Self {
         Running {
             supervisor,
             control,
@@ -122,7 +122,7 @@ impl Running {
 
     /// Asks for the status once, for at most `limit`. A change is an event, and so is the first status that another
     /// process reports.
-    pub(super) async fn poll(&mut self, limit: Duration) -> StatusSeen {
+    pub(crate) async fn poll(&mut self, limit: Duration) -> StatusSeen {
         let starts = self.supervisor.state().starts;
         self.supervisor.asked(starts);
         let seen = timeout(limit, self.control.api.status())

@@ -5,11 +5,16 @@ use changeover_model::fault::{Party, Point};
 use changeover_runtime::RuntimeError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
 
 /// How long the path of a socket may be: 108 bytes with its end, see unix(7).
 const LONGEST: usize = 107;
+
+/// How long an old instance is kept from leaving until the points have come at which it is to be broken.
+const LONGEST_STAY: Duration = Duration::from_secs(10);
 
 /// Listens for an instance that waits at a point of one of these steps. Returns where, as it takes it.
 pub(super) fn listen(
@@ -72,7 +77,17 @@ async fn serve(
 async fn held(shared: &Arc<Shared>, mut waiting: UnixStream, point: Point, steps: &[u32]) {
     // It waits in every step that it lives in, and is let go where nothing is planned.
     let number = shared.step().number;
-    if !steps.contains(&number) || !shared.is_planned(number, point) {
+    if !steps.contains(&number) {
+        return;
+    }
+    let needed = shared.needs_old(number);
+    if point == Point::OldFenced && !needed.is_empty() {
+        let mut done = shared.done.subscribe();
+        let all = done.wait_for(|done| needed.is_subset(done));
+        // Without the points there is nothing to wait for.
+        let _ = timeout(LONGEST_STAY, all).await;
+    }
+    if !shared.is_planned(number, point) {
         return;
     }
     match point.party() {

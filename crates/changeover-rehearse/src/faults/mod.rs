@@ -7,30 +7,33 @@
 //! here knows what a fault should lead to.
 
 mod calls;
+mod ddl;
 mod hold;
 mod links;
+mod overlap;
 mod process;
 mod seen;
 mod store;
 
 use crate::control::Control;
+use crate::driver::{Launch, Running, STOP_GRACE};
 use crate::launcher::StoreAddress;
 use crate::link::Link;
 use crate::metadata_store::SharedServer;
 use crate::record::{About, Recorder};
-use crate::supervisor::{Excuse, Handle};
+use crate::supervisor::{Excuse, ExitRules, Handle};
 use crate::tally::Live;
-use changeover_model::event::EventKind;
+use changeover_model::event::{EventKind, StopReason};
 use changeover_model::fault::{self, Action, Delay, Fault, Party, Point, Subject};
 use changeover_model::plan::Plan;
-use changeover_model::target::{Reach, Target, fill};
-use changeover_runtime::{InstanceSpec, RuntimeError};
+use changeover_model::target::{ClientTemplate, Reach, Target, fill};
+use changeover_runtime::{InstanceSpec, Runtime, RuntimeError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -50,6 +53,27 @@ pub struct Instance {
     pub control: Control,
 }
 
+/// An instance that is started beside those of the step, if a fault wants it.
+pub(crate) struct Spare {
+    pub(crate) launch: Launch,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) rules: ExitRules,
+    /// How long it may take to get ready.
+    pub(crate) patience: Duration,
+}
+
+/// How clients talk to the leader.
+#[derive(Debug, Clone)]
+pub(crate) struct Clients {
+    pub(crate) template: ClientTemplate,
+    pub(crate) door: SocketAddr,
+    /// How long an operation may take.
+    pub(crate) timeout: Duration,
+}
+
+/// The slot of what is started beside a step's instances.
+pub(crate) const SPARE_SLOT: &str = "mz_3";
+
 /// The faults and call-offs of a run.
 pub(crate) struct Faults {
     shared: Arc<Shared>,
@@ -65,6 +89,8 @@ struct Shared {
     reach: BTreeMap<Point, Reach>,
     /// Arguments that make an instance wait, with placeholders.
     hold: Vec<String>,
+    /// Whether that is possible.
+    can_hold: bool,
     /// Where sockets are made.
     sockets: PathBuf,
     live: Arc<OnceLock<Arc<Live>>>,
@@ -84,6 +110,9 @@ struct Shared {
     retiring: watch::Sender<bool>,
     /// Where the step is called off, once it is.
     off: watch::Sender<Option<Point>>,
+    /// Told when somebody else was promoted over the new instance.
+    overtaken: Notify,
+    clients_side: Clients,
 }
 
 /// A step, as far as it has got.
@@ -93,6 +122,10 @@ struct Step {
     /// The new instance's generation.
     brings_up: Option<u64>,
     old: Option<Instance>,
+    /// What is started beside, for faults that want it.
+    spares: Vec<(Fault, Spare)>,
+    /// Who leads instead of the new instance.
+    winner: Option<Running>,
     /// The points that were reached.
     reached: BTreeSet<Point>,
     /// The faults that have not happened.
@@ -113,6 +146,7 @@ impl Faults {
         sockets: PathBuf,
         live: Arc<OnceLock<Arc<Live>>>,
         store: SharedServer,
+        clients_side: Clients,
         excuse: Excuse,
     ) -> Option<Self> {
         let called_off: BTreeMap<u32, Point> = plan
@@ -134,6 +168,7 @@ impl Faults {
                     .collect(),
                 called_off,
                 hold: target.points.hold.clone().unwrap_or_default(),
+                can_hold: target.reach(Point::OldFenced, &plan.runtime) == Reach::Held,
                 sockets,
                 live,
                 store,
@@ -145,6 +180,8 @@ impl Faults {
                 done: watch::Sender::default(),
                 retiring: watch::Sender::default(),
                 off: watch::Sender::default(),
+                overtaken: Notify::new(),
+                clients_side,
             }),
         })
     }
@@ -163,13 +200,22 @@ impl Faults {
     ) -> Result<Vec<String>, RuntimeError> {
         let shared = &self.shared;
         let mut arguments = Vec::new();
-        for (&point, reach) in &shared.reach {
+        // Whoever is to be broken when it has been fenced must not leave before.
+        let stays = replaced_in
+            .iter()
+            .any(|step| !shared.needs_old(*step).is_empty());
+        let mut reach = shared.reach.clone();
+        if stays && shared.can_hold {
+            reach.insert(Point::OldFenced, Reach::Held);
+        }
+        for (&point, reach) in &reach {
             let steps: Vec<u32> = match point.party() {
                 Party::Driver => Vec::new(),
                 Party::New => vec![brings_up],
                 Party::Old => replaced_in.to_vec(),
             };
-            let planned = steps.iter().any(|step| shared.is_planned(*step, point));
+            let planned = steps.iter().any(|step| shared.is_planned(*step, point))
+                || (stays && point == Point::OldFenced);
             if *reach != Reach::Held || !planned {
                 continue;
             }
@@ -180,14 +226,33 @@ impl Faults {
         Ok(arguments)
     }
 
+    /// The faults of a step that start an instance of their own.
+    pub(crate) fn overlapping(&self, step: u32) -> impl Iterator<Item = &Fault> {
+        let overlaps = |fault: &&Fault| {
+            matches!(
+                fault.action,
+                Action::Rival { .. } | Action::Next | Action::Race
+            )
+        };
+        let mine = move |fault: &&Fault| fault.is_in(step);
+        self.shared.faults.iter().filter(mine).filter(overlaps)
+    }
+
     /// A step begins, which brings up a generation, with this leader.
-    pub(crate) fn begin(&self, number: u32, brings_up: u64, old: Instance) {
+    pub(crate) fn begin(
+        &self,
+        number: u32,
+        brings_up: u64,
+        old: Instance,
+        spares: Vec<(Fault, Spare)>,
+    ) {
         let shared = &self.shared;
         let of_step = shared.faults.iter().filter(|fault| fault.is_in(number));
         *shared.step() = Step {
             number,
             brings_up: Some(brings_up),
             old: Some(old),
+            spares,
             pending: of_step.map(|fault| fault.in_step(number)).collect(),
             ..Step::default()
         };
@@ -237,6 +302,25 @@ impl Faults {
         }
     }
 
+    /// Waits until somebody else was promoted over the new instance, and leads.
+    pub(crate) async fn overtaken(&self) -> Running {
+        loop {
+            // Before the look, or what happens in between would be missed.
+            let told = self.shared.overtaken.notified();
+            if let Some(winner) = self.shared.step().winner.take() {
+                return winner;
+            }
+            told.await;
+        }
+    }
+
+    /// Whether somebody else may still be promoted over the new instance.
+    pub(crate) fn races(&self) -> bool {
+        let number = self.shared.step().number;
+        let races = |fault: &Fault| fault.is_in(number) && fault.action == Action::Race;
+        self.shared.faults.iter().any(races)
+    }
+
     /// The step is over, `completed` or not: ends what lasts, and says what did not happen. What is broken and ends by
     /// itself is waited for, unless the run is `interrupted`.
     pub(crate) async fn end(&self, interrupted: bool) {
@@ -251,6 +335,11 @@ impl Faults {
         }
         tasks.wait().await;
         over.cancel();
+        let winner = self.shared.step().winner.take();
+        if let Some(winner) = winner {
+            // Nobody wanted it any more.
+            winner.stop(StopReason::StepFailed, STOP_GRACE).await;
+        }
         let pending = std::mem::take(&mut self.shared.step().pending);
         for fault in pending {
             let reason = format!("point {} was not reached in step {number}", fault.point);
@@ -326,6 +415,19 @@ impl Drop for Faults {
 impl Shared {
     fn step(&self) -> MutexGuard<'_, Step> {
         self.step.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The points of a step at which the old instance is to be broken, although it has learned by then that it is fenced.
+    fn needs_old(&self, step: u32) -> BTreeSet<Point> {
+        let late = |fault: &&Fault| {
+            let behind = matches!(
+                fault.point,
+                Point::FenceWritten | Point::NewRestarting | Point::Leader | Point::Serving
+            );
+            fault.is_in(step) && fault.subject == Subject::Old && behind
+        };
+        let faults = self.faults.iter().filter(late);
+        faults.map(|fault| fault.point).collect()
     }
 
     /// Whether anything is planned at a point of a step.
@@ -457,9 +559,32 @@ impl Shared {
                 | Action::SkipCatchup,
                 Some(instance),
             ) => calls::call(self, fault, instance).await,
+            (Action::Ddl { .. }, _) => {
+                let clients = self.clients_side.clone();
+                ddl::change(self, fault, clients).await;
+            }
             (_, None) => self.missed(&fault, "there is no such instance".to_owned()),
-            _ => self.missed(&fault, "this build cannot do that".to_owned()),
+            _ => {
+                let spare = {
+                    let mut step = self.step();
+                    let place = step
+                        .spares
+                        .iter()
+                        .position(|(of, _)| of.action == fault.action);
+                    place.map(|place| step.spares.swap_remove(place).1)
+                };
+                match spare {
+                    Some(spare) => overlap::begin(self, fault, spare).await,
+                    None => self.missed(&fault, "there is no instance for it".to_owned()),
+                }
+            }
         }
+    }
+
+    /// Somebody else leads now.
+    fn overtake(&self, winner: Running) {
+        self.step().winner = Some(winner);
+        self.overtaken.notify_waiters();
     }
 
     /// The link that a fault of this step is about.

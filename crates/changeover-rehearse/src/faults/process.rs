@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Breaks an instance's process.
 pub(super) async fn disturb(shared: &Arc<Shared>, fault: Fault, handle: Handle) {
     let about = shared.about(Some(handle.spec()));
+    // Between two processes there is nothing to break: the next one is meant.
+    runs(&handle).await;
     let before = handle.condition().await;
     shared.event(
         &about,
