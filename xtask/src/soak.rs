@@ -10,6 +10,10 @@ use std::process::{Command, Stdio};
 /// How often the reference database is killed at a random moment; its tests read it.
 const KILLS: &str = "CHANGEOVER_SOAK_KILLS";
 
+/// How often a rehearsal is killed at a random moment, on processes and in containers; their tests read it.
+const HARNESS_KILLS: &str = "CHANGEOVER_SOAK_HARNESS_KILLS";
+const DOCKER_KILLS: &str = "CHANGEOVER_SOAK_DOCKER_KILLS";
+
 /// How long an idle server is probed, in seconds; the command line's tests read it.
 const PROBE: &str = "CHANGEOVER_SOAK_PROBE_SECONDS";
 
@@ -25,6 +29,12 @@ pub(crate) struct Args {
     /// How often the reference database is killed
     #[arg(long, default_value_t = 300, value_name = "N")]
     kills: u32,
+    /// How often a rehearsal on processes is killed, with another beside it that must not notice
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    harness_kills: u32,
+    /// The same in containers
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    docker_kills: u32,
     /// How many tiny histories of each kind the judge and an oracle must agree on
     #[arg(long, default_value_t = 300_000, value_name = "N")]
     histories: u32,
@@ -45,7 +55,7 @@ pub(crate) struct Args {
     probe_minutes: u64,
 }
 
-/// Kills the reference database, gives the judge many histories, rehearses, then probes a server that nobody disturbs.
+/// Kills the reference database and rehearsals, gives the judge many histories, rehearses, then probes a server that nobody disturbs.
 ///
 /// # Errors
 ///
@@ -63,6 +73,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             .env(KILLS, args.kills.to_string()),
         )?;
     }
+    if args.harness_kills > 0 {
+        killed("changeover-cli", HARNESS_KILLS, args.harness_kills)?;
+    }
+    if args.docker_kills > 0 {
+        killed("changeover-stand-in", DOCKER_KILLS, args.docker_kills)?;
+    }
     judge(args)?;
     if args.rehearsals > 0 {
         rehearsals(args.rehearsals)?;
@@ -74,6 +90,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         quiet_probe(args.probe_minutes)?;
     }
     Ok(())
+}
+
+/// Kills so many rehearsals; the tests of that package do it.
+fn killed(package: &str, variable: &str, times: u32) -> Result<()> {
+    let mut test = cargo(["test", "--locked", "--release", "--package", package]);
+    test.args(["--test", "it", "killed_at_any_moment", "--", "--nocapture"]);
+    crate::run::run(test.env(variable, times.to_string()))
 }
 
 /// Probes an idle server for so long; the command line's tests do it.

@@ -1,7 +1,10 @@
 //! What is left on the engine when the harness is interrupted or killed.
 
 use crate::engine::{Rehearsal, changeover, engine_with_images};
+use changeover_model::Verdict;
+use changeover_model::check::Check;
 use changeover_model::event::EventKind;
+use changeover_model::verdict::VerdictOutcome;
 use std::process::Command;
 
 const ARGUMENTS: [&str; 6] = [
@@ -43,6 +46,87 @@ fn rehearses_and_is_killed_and_cleanup_removes_its_containers_and_no_others() {
     assert!(!other.left().is_empty());
     other.finish();
     assert_eq!(other.left(), [""; 0]);
+}
+
+/// How often it is killed at any moment; `soak` wants more.
+const KILLS: &str = "CHANGEOVER_SOAK_DOCKER_KILLS";
+
+/// A run that is killed has about so many events, and prints a line for each.
+const LINES: u64 = 70;
+
+/// After how many lines the n-th run is killed: drawn from a seed, so that a failure can be had again.
+fn moment(n: u64) -> u64 {
+    // SplitMix64.
+    let mut x = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (x ^ (x >> 31)) % LINES + 1
+}
+
+#[test]
+fn rehearses_and_is_killed_at_any_moment_and_leaves_what_can_be_removed_and_read() {
+    if !engine_with_images() {
+        return;
+    }
+    let kills = std::env::var(KILLS).ok();
+    let kills: u64 = kills.map_or(3, |text| text.parse().unwrap());
+    // Another run's, which lives, and has more to do than any that is killed.
+    let long = ["--runtime", "docker", "--probe-interval", "100ms"];
+    let mut beside = Rehearsal::start(&long, &[]);
+    beside.until("the load beside ran", runs);
+    let mut killed = 0;
+    for n in 0..kills {
+        if beside.child().try_wait().unwrap().is_some() {
+            beside = Rehearsal::start(&long, &[]);
+            beside.until("the load beside ran", runs);
+        }
+        let lines = moment(n);
+        let mut run = Rehearsal::start(&[&ARGUMENTS[..], &["--verbose"]].concat(), &[]);
+        if !run.kill_after(lines) {
+            continue;
+        }
+        killed += 1;
+        let cleaned = changeover().arg("cleanup").arg(run.dir()).output().unwrap();
+        let told = String::from_utf8_lossy(&cleaned.stdout).into_owned();
+        assert_eq!(
+            cleaned.status.code(),
+            Some(0),
+            "after {lines} lines: {told}"
+        );
+        assert_eq!(run.left(), [""; 0], "after {lines} lines: {told}");
+        assert!(!run.dir().join("work").exists(), "after {lines} lines");
+        assert!(!beside.left().is_empty(), "after {lines} lines: {told}");
+        let report = changeover()
+            .arg("report")
+            .arg(run.dir())
+            .args(["--format", "json"])
+            .output()
+            .unwrap();
+        let verdict: Verdict = serde_json::from_slice(&report.stdout).unwrap();
+        assert_eq!(
+            verdict.outcome,
+            VerdictOutcome::Inconclusive,
+            "after {lines} lines: {:?}",
+            verdict.findings
+        );
+        let interrupted = "the run was interrupted: its events stop before its end";
+        assert!(
+            verdict.reasons.iter().any(|reason| reason == interrupted),
+            "after {lines} lines: {:?}",
+            verdict.reasons
+        );
+    }
+    assert!(killed * 10 >= kills * 6, "{killed} of {kills} were killed");
+    // It goes on, as if nothing had been; two runs may be too much for a budget.
+    let output = beside.finish();
+    let verdict: Verdict = serde_json::from_str(&beside.read("verdict.json")).unwrap();
+    assert!(
+        matches!(output.status.code(), Some(0 | 3))
+            || verdict.findings.iter().all(|f| f.check == Check::Budget),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    assert_eq!(beside.left(), [""; 0]);
 }
 
 #[test]

@@ -5,6 +5,8 @@ use changeover_model::event::{Event, EventKind};
 use changeover_runtime::docker::Engine;
 use changeover_stand_in::images;
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -92,6 +94,18 @@ impl Rehearsal {
 
     pub(crate) fn child(&mut self) -> &mut Child {
         self.child.as_mut().unwrap()
+    }
+
+    /// Kills the harness when it has printed so many lines. Whether it did not end before.
+    pub(crate) fn kill_after(&mut self, lines: u64) -> bool {
+        let mut child = self.child.take().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let over = |line: &String| line.ends_with("the run is over");
+        let printed = stdout.lines().map_while(Result::ok);
+        let printed = printed.take_while(|line| !over(line)).take(lines as usize);
+        let enough = printed.count() as u64 == lines;
+        child.kill().unwrap();
+        enough && child.wait().unwrap().signal().is_some()
     }
 
     pub(crate) fn finish(&mut self) -> Output {
