@@ -5,6 +5,7 @@ use crate::error::CliError;
 use crate::output;
 use crate::planning::Planned;
 use crate::store::{DOCKER, Store};
+use changeover_model::Secret;
 use changeover_model::plan::Plan;
 use changeover_model::target::{ContainerTemplate, Instances, Target, has};
 use changeover_rehearse::launcher::Equipment;
@@ -327,7 +328,7 @@ fn licence(
     plan: &Plan,
     template: &ContainerTemplate,
     options: &MachineOptions,
-) -> Result<Option<String>, CliError> {
+) -> Result<Option<Secret>, CliError> {
     let Some(licence) = &template.licence else {
         return match &options.licence_key {
             None => Ok(None),
@@ -363,7 +364,7 @@ fn licence(
             "version {version} of {} does not start without a licence key; give its file with --licence-key, or set {}",
             plan.target, licence.variable
         ))),
-        (key, _) => Ok(key),
+        (key, _) => Ok(key.map(Secret::from)),
     }
 }
 

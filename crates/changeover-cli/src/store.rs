@@ -2,6 +2,7 @@
 
 use crate::args::MetadataStore as Given;
 use crate::error::CliError;
+use changeover_model::Secret;
 use changeover_model::plan::Plan;
 use changeover_model::workload::WorkloadKind;
 use changeover_reference::{PostgresAddress, StoreTrouble, look, remove};
@@ -132,7 +133,7 @@ impl Store {
                 MetadataStore::At {
                     address: address.to_string(),
                     env: password
-                        .map(|password| ("PGPASSWORD".to_owned(), password))
+                        .map(|password| ("PGPASSWORD".to_owned(), Secret::from(password)))
                         .into_iter()
                         .collect::<BTreeMap<_, _>>(),
                     remove: schema

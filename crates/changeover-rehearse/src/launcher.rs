@@ -3,6 +3,7 @@
 use crate::control::Control;
 use crate::driver::Launch;
 use crate::premises::work;
+use changeover_model::Secret;
 use changeover_model::service::ServiceArgs;
 use changeover_model::target::{
     ContainerTemplate, Instances, Recipe, Surroundings, Target, fill, has,
@@ -50,7 +51,7 @@ pub struct Equipment {
     /// Where instances keep their data beside the metadata store, if not where the target says.
     pub blob_store: Option<String>,
     /// The licence key.
-    pub licence: Option<String>,
+    pub licence: Option<Secret>,
 }
 
 /// Where instances find the metadata store.
@@ -59,7 +60,7 @@ pub(crate) struct StoreAddress {
     /// As they take it.
     pub(crate) address: String,
     /// The address of a server in PostgreSQL, with its password and without anything that is asked of it: for variables.
-    pub(crate) server: String,
+    pub(crate) server: Secret,
 }
 
 /// Makes specifications of instances out of a target's templates.
@@ -74,7 +75,7 @@ pub(crate) struct Launcher {
     /// Where the metadata store is.
     pub(crate) metadata_store: StoreAddress,
     /// What instances get in their environment for it.
-    pub(crate) metadata_store_env: BTreeMap<String, String>,
+    pub(crate) metadata_store_env: BTreeMap<String, Secret>,
     /// What this machine has for them.
     pub(crate) equipment: Equipment,
 }
@@ -116,7 +117,7 @@ impl Launcher {
             ("generation", &generation),
             ("slot", &service.name),
             ("metadata_store", &store.address),
-            ("metadata_server", &store.server),
+            ("metadata_server", store.server.reveal()),
             ("system_parameters", &parameters),
         ];
         let (sql, http) = (sql_addr.to_string(), http_addr.to_string());
@@ -205,7 +206,7 @@ impl Launcher {
         Ok(InstanceSpec {
             command: words.map(|word| fill(word, &values)).collect(),
             env: env
-                .map(|(key, value)| (key.clone(), fill(value, &values)))
+                .map(|(key, value)| (key.clone(), fill(value, &values).into()))
                 .chain(self.metadata_store_env.clone())
                 .collect(),
             ..spec
@@ -229,20 +230,21 @@ impl Launcher {
         let default = &self.target.blob_store.container;
         let around = Surroundings {
             metadata_store: &store.address,
-            metadata_server: &store.server,
+            metadata_server: store.server.reveal(),
             blob_store: self.equipment.blob_store.as_ref().unwrap_or(default),
         };
         let (recipe, volumes) = template.filled(service, version, around);
         let Recipe {
             command,
-            mut env,
-            mut files,
+            env,
+            files,
         } = recipe;
+        let (mut env, mut files) = (secret(env), secret(files));
         env.extend(self.metadata_store_env.clone());
         if let (Some(licence), Some(key)) = (&template.licence, &self.equipment.licence)
             && licence.is_given(version)
         {
-            env.insert(licence.variable.clone(), licence.path.clone());
+            env.insert(licence.variable.clone(), licence.path.as_str().into());
             files.insert(licence.path.clone(), key.clone());
         }
         let words = command.into_iter().chain(self.instance_args.clone());
@@ -270,6 +272,12 @@ impl Launcher {
             ..spec
         })
     }
+}
+
+/// Texts with the values of placeholders in them, any of which may have a password.
+fn secret(texts: BTreeMap<String, String>) -> BTreeMap<String, Secret> {
+    let texts = texts.into_iter();
+    texts.map(|(name, text)| (name, text.into())).collect()
 }
 
 fn make_directory(directory: &Path) -> Result<(), RuntimeError> {

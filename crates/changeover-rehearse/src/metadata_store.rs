@@ -2,6 +2,7 @@
 
 use crate::record::{About, Recorder};
 use crate::store_watch::StoreWatch;
+use changeover_model::Secret;
 use changeover_model::event::EventKind;
 use changeover_model::target::SHARED_DIR;
 use changeover_runtime::docker::postgres::Server as ContainerServer;
@@ -27,7 +28,7 @@ pub enum MetadataStore {
         /// As instances take it; without a password, because commands are recorded.
         address: String,
         /// What instances get in their environment for it, such as a password. It is recorded nowhere.
-        env: BTreeMap<String, String>,
+        env: BTreeMap<String, Secret>,
         /// Ends what the run made there.
         remove: Option<Remove>,
     },
@@ -72,8 +73,8 @@ pub(crate) struct StorePlace {
 pub(crate) struct Found {
     pub(crate) address: String,
     /// A PostgreSQL server's address with its password and without anything that is asked of it; else empty.
-    pub(crate) server: String,
-    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) server: Secret,
+    pub(crate) env: BTreeMap<String, Secret>,
 }
 
 impl OpenStore {
@@ -93,7 +94,7 @@ impl OpenStore {
         let found = self
             .open_it(store, runtime, recorder, place, cancel)
             .await?;
-        self.watch = StoreWatch::start(recorder.clone(), &found.server).await;
+        self.watch = StoreWatch::start(recorder.clone(), found.server.reveal()).await;
         Ok(found)
     }
 
@@ -125,7 +126,7 @@ impl OpenStore {
             }
             MetadataStore::SharedSqlite => Ok(Found {
                 address: format!("sqlite:{SHARED_DIR}/metadata.sqlite"),
-                server: String::new(),
+                server: Secret::default(),
                 env: BTreeMap::new(),
             }),
             MetadataStore::PostgresContainer(image) => {
@@ -139,7 +140,7 @@ impl OpenStore {
                 Ok(Found {
                     // Nothing leaves the run's network.
                     address: format!("{url}?sslmode=disable"),
-                    server: url,
+                    server: url.into(),
                     env: BTreeMap::new(),
                 })
             }
@@ -148,12 +149,12 @@ impl OpenStore {
                 let server =
                     Server::start(&programs, runtime, &directory, &log, cancel.cancelled()).await?;
                 let addr = server.addr();
-                let password = server.password().to_owned();
+                let password = server.password().clone();
                 *self.server.lock().await = Some(Box::new(server));
                 let address = format!("postgres://changeover@{addr}/postgres?sslmode=disable");
                 let env = BTreeMap::from([("PGPASSWORD".to_owned(), password)]);
                 let server = server_of(&address, &env);
-                make_schemas(&server, &schemas).await?;
+                make_schemas(server.reveal(), &schemas).await?;
                 event(
                     recorder,
                     EventKind::MetadataStoreDone {
@@ -219,16 +220,16 @@ fn event(recorder: &Recorder, kind: EventKind) {
 
 /// The address of a PostgreSQL server with its password, for those who take it from nowhere else, and without anything
 /// that is asked of it; nothing for another kind of store.
-fn server_of(address: &str, env: &BTreeMap<String, String>) -> String {
+fn server_of(address: &str, env: &BTreeMap<String, Secret>) -> Secret {
     let (server, _) = address.split_once('?').unwrap_or((address, ""));
     let Some((scheme, rest)) = server.split_once("://") else {
-        return String::new();
+        return Secret::default();
     };
     match (env.get("PGPASSWORD"), rest.split_once('@')) {
         (Some(password), Some((user, place))) if !user.contains(':') => {
-            format!("{scheme}://{user}:{}@{place}", percent(password))
+            format!("{scheme}://{user}:{}@{place}", percent(password.reveal())).into()
         }
-        _ => server.to_owned(),
+        _ => server.into(),
     }
 }
 
@@ -274,16 +275,16 @@ mod tests {
 
     #[test]
     fn a_password_is_put_into_the_address_of_a_server_once() {
-        let password = |text: &str| BTreeMap::from([("PGPASSWORD".to_owned(), text.to_owned())]);
+        let password = |text: &str| BTreeMap::from([("PGPASSWORD".to_owned(), Secret::from(text))]);
         let address = "postgres://root@h:1/d?sslmode=disable";
         assert_eq!(
-            server_of(address, &BTreeMap::new()),
+            server_of(address, &BTreeMap::new()).reveal(),
             "postgres://root@h:1/d"
         );
         assert_eq!(
-            server_of(address, &password("p@s")),
+            server_of(address, &password("p@s")).reveal(),
             "postgres://root:p%40s@h:1/d"
         );
-        assert_eq!(server_of("sqlite:/a", &password("p")), "");
+        assert_eq!(server_of("sqlite:/a", &password("p")).reveal(), "");
     }
 }

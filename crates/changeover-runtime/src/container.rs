@@ -1,5 +1,6 @@
 //! What an instance needs to run in a container: plain data, so that whoever makes it knows no engine.
 
+use changeover_model::Secret;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,7 +23,7 @@ pub struct Container {
     /// Security options, as the engine knows them.
     pub security_opt: Vec<String>,
     /// Files that are put into it, by path.
-    pub files: BTreeMap<String, String>,
+    pub files: BTreeMap<String, Secret>,
     /// How the ends of processes are read from its output, where a loop in the container restarts them.
     pub restart_loop: Option<RestartLoop>,
 }

@@ -12,6 +12,7 @@ pub mod process;
 pub use container::{Container, RestartLoop};
 
 use async_trait::async_trait;
+use changeover_model::Secret;
 use changeover_model::event::ProcessEnd;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,7 +30,7 @@ pub struct InstanceSpec {
     /// Program and arguments; no shell. Empty for an instance that runs already.
     pub command: Vec<String>,
     /// Environment variables on top of what the runtime passes on.
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, Secret>,
     /// Where it will answer SQL.
     pub sql_addr: SocketAddr,
     /// Where it will answer the leader API.

@@ -2,6 +2,7 @@
 
 use crate::{Disturbance, Ended, Instance, InstanceSpec, Runtime, RuntimeError, StoreServer};
 use async_trait::async_trait;
+use changeover_model::Secret;
 use changeover_model::event::ProcessEnd;
 use nix::unistd::{Uid, User};
 use std::collections::BTreeMap;
@@ -99,7 +100,7 @@ impl Programs {
 pub struct Server {
     instance: Box<dyn Instance>,
     addr: SocketAddr,
-    password: String,
+    password: Secret,
     /// Where it says how far it is.
     state: PathBuf,
     /// Last: it is removed when the server has ended.
@@ -212,7 +213,7 @@ impl Server {
     }
 
     /// What lets `changeover` in.
-    pub fn password(&self) -> &str {
+    pub fn password(&self) -> &Secret {
         &self.password
     }
 
@@ -333,7 +334,7 @@ impl Place {
     }
 
     /// Makes a password, in a file that only the server's user may read.
-    fn password(&self, user: Option<&User>) -> io::Result<String> {
+    fn password(&self, user: Option<&User>) -> io::Result<Secret> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
         let password: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -345,7 +346,7 @@ impl Place {
             .open(&path)?;
         file.write_all(password.as_bytes())?;
         give(&path, user)?;
-        Ok(password)
+        Ok(password.into())
     }
 }
 

@@ -45,7 +45,7 @@ async fn both() -> Result<Vec<Figure>, String> {
             figure(
                 "commits a second, PostgreSQL",
                 &store,
-                server.password(),
+                server.password().reveal(),
                 1_000.0,
             )
             .await?,

@@ -53,7 +53,7 @@ async fn on_a_server() -> Result<Vec<Figure>, String> {
         server.addr()
     );
     let password = server.password().to_owned();
-    let figures = tokio::task::spawn_blocking(move || figures(&url, &password))
+    let figures = tokio::task::spawn_blocking(move || figures(&url, password.reveal()))
         .await
         .map_err(|e| e.to_string())?;
     server.stop(Duration::from_secs(3)).await;

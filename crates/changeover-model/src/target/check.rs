@@ -208,6 +208,7 @@ fn instances(target: &Target) -> Result<(), Problem> {
         return Ok(());
     };
     words(&template.command, "instance", "command", &OF_INSTANCE)?;
+    no_password(&template.command, "instance")?;
     for (name, value) in &template.env {
         only(value, "instance", "env", &OF_INSTANCE)
             .map_err(|problem| problem.at(name.as_str()))?;
@@ -266,6 +267,7 @@ fn container(target: &Target) -> Result<(), Problem> {
         for text in recipe.texts() {
             only(text, "container", key, &OF_CONTAINER)?;
         }
+        no_password(&recipe.command, "container")?;
         if let Some(path) = recipe.files.keys().find(|path| !path.starts_with('/')) {
             let words = format!("has a file {path:?}; give a path that begins with /");
             return Err(problem("container", key, words));
@@ -292,6 +294,19 @@ fn words(command: &[String], table: &str, key: &str, allowed: &[&str]) -> Result
         only(word, table, key, allowed).map_err(|problem| problem.at(index))?;
     }
     Ok(())
+}
+
+/// Refuses a password among a process's arguments.
+fn no_password(command: &[String], table: &str) -> Result<(), Problem> {
+    match command.iter().position(|word| has(word, "metadata_server")) {
+        None => Ok(()),
+        Some(index) => {
+            let words = format!(
+                "has {{metadata_server}}, whose password everybody on the machine would see in the list of processes; put it into {table}.env"
+            );
+            Err(problem(table, "command", words).at(index))
+        }
+    }
 }
 
 /// Refuses placeholders that nobody would replace.

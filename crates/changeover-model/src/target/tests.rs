@@ -86,7 +86,7 @@ fn the_built_in_targets_read() {
 /// Each change of a sound file, with the sentence about it.
 #[test]
 fn what_could_not_work_is_refused_with_its_line() {
-    let changes: [(&str, &str, &str); 29] = [
+    let changes: [(&str, &str, &str); 30] = [
         (SERVICE, "[client]", "[client]\nwrites = 3"),
         (SERVICE, "name = \"service\"\n", ""),
         (SERVICE, "\"service\"\n", "\"my service\"\n"),
@@ -98,6 +98,7 @@ fn what_could_not_work_is_refused_with_its_line() {
         (SERVICE, ", \"--listen", " \"--listen"),
         (SERVICE, "--listen={http_addr}", "--listen"),
         (SERVICE, "{version}", "{versoin}"),
+        (SERVICE, "{version}", "{metadata_server}"),
         (SERVICE, "[\"service\"", "[] #"),
         (SERVICE, "http://{http_addr}", "ftp://{http_addr}"),
         (SERVICE, "http://{http_addr}", "http://localhost:80"),

@@ -374,7 +374,7 @@ impl Faults {
             return Ok(store);
         }
         let (link, _, address) = links::to_store(&store.address).await?;
-        let server = links::through(&store.server, link.addr());
+        let server = links::through(store.server.reveal(), link.addr()).into();
         let mut links = self
             .shared
             .links

@@ -23,6 +23,7 @@ use crate::premises::work;
 use crate::record::{Recorder, Sink};
 use crate::supervisor::ExitRules;
 use crate::surroundings::ClientSide;
+use changeover_model::Secret;
 use changeover_model::event::Event;
 use changeover_model::history::Operation;
 use changeover_model::service::check_services;
@@ -61,7 +62,7 @@ pub struct Options {
     /// The metadata store's address, as instances take it. Default: a fresh SQLite file in the directory.
     pub metadata_store: Option<String>,
     /// What instances get in their environment for it, such as `PGPASSWORD`.
-    pub metadata_store_env: BTreeMap<String, String>,
+    pub metadata_store_env: BTreeMap<String, Secret>,
     /// Where instances run. Default: as processes of this machine.
     pub runtime: Option<Arc<dyn Runtime>>,
     /// Takes the events. Default: nobody.
@@ -162,7 +163,7 @@ impl Upgrader {
                     address: options
                         .metadata_store
                         .unwrap_or_else(|| format!("sqlite:{}", store.display())),
-                    server: String::new(),
+                    server: Secret::default(),
                 },
             },
             course: Course::default(),

@@ -6,6 +6,7 @@
 use super::moments::target_at;
 use crate::client::Client;
 use crate::upgrader::{Options, Service, Upgrader};
+use changeover_model::Secret;
 use changeover_model::service::ServiceArgs;
 use changeover_model::target::Target;
 use changeover_model::version::PathVersion;
@@ -43,7 +44,7 @@ impl Chain<'_> {
     pub(crate) async fn age(
         &self,
         address: &str,
-        env: &BTreeMap<String, String>,
+        env: &BTreeMap<String, Secret>,
         fixtures: Option<&Path>,
     ) -> Result<bool, String> {
         let (Some(file), Some(fixtures)) = (address.strip_prefix("sqlite:"), fixtures) else {
@@ -91,7 +92,7 @@ impl Chain<'_> {
         }
     }
 
-    async fn make(&self, address: &str, env: &BTreeMap<String, String>) -> Result<(), String> {
+    async fn make(&self, address: &str, env: &BTreeMap<String, Secret>) -> Result<(), String> {
         for (number, version) in (0_u64..).zip(self.versions) {
             self.make_by(number, version, address, env)
                 .await
@@ -105,7 +106,7 @@ impl Chain<'_> {
         number: u64,
         version: &PathVersion,
         address: &str,
-        env: &BTreeMap<String, String>,
+        env: &BTreeMap<String, Secret>,
     ) -> Result<(), String> {
         let service = Service::from_args(self.service.clone(), version.clone());
         let options = Options {

@@ -211,7 +211,7 @@ fn body(spec: &InstanceSpec, container: &Container, names: &Names) -> ContainerC
         env: Some(
             spec.env
                 .iter()
-                .map(|(name, value)| format!("{name}={value}"))
+                .map(|(name, value)| format!("{name}={}", value.reveal()))
                 .collect(),
         ),
         labels: Some(names.labels()),
@@ -241,6 +241,7 @@ fn body(spec: &InstanceSpec, container: &Container, names: &Names) -> ContainerC
 fn archive(container: &Container) -> std::io::Result<Bytes> {
     let mut tar = tar::Builder::new(Vec::new());
     for (path, text) in &container.files {
+        let text = text.reveal();
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o644);
         header.set_size(text.len() as u64);

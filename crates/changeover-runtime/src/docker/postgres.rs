@@ -4,6 +4,7 @@ use crate::{
     Container, Disturbance, Ended, Instance, InstanceSpec, Runtime, RuntimeError, StoreServer,
 };
 use async_trait::async_trait;
+use changeover_model::Secret;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
@@ -73,7 +74,7 @@ impl Server {
                 ("POSTGRES_HOST_AUTH_METHOD", "trust"),
                 ("PGPORT", &PORT.to_string()),
             ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .map(|(name, value)| (name.to_owned(), Secret::from(value)))
             .into(),
             sql_addr: nowhere,
             http_addr: nowhere,
@@ -85,7 +86,8 @@ impl Server {
                     schemas
                         .iter()
                         .map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {schema};\n"))
-                        .collect(),
+                        .collect::<String>()
+                        .into(),
                 )]),
                 ..Container::default()
             }),

@@ -147,7 +147,7 @@ fn start_process(
             let value = std::env::var_os(name)?;
             Some((name, value))
         }))
-        .envs(&spec.env)
+        .envs(spec.env.iter().map(|(name, value)| (name, value.reveal())))
         // Last: nothing in a target may take the mark away.
         .envs(mark.variables())
         .process_group(0)

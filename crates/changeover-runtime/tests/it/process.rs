@@ -28,7 +28,7 @@ impl Run {
             slot: "mz_1".to_owned(),
             generation: 3,
             command: command.iter().map(|&part| part.to_owned()).collect(),
-            env: BTreeMap::from([("OWN".to_owned(), "value".to_owned())]),
+            env: BTreeMap::from([("OWN".to_owned(), "value".into())]),
             sql_addr,
             http_addr,
             log: self.dir.path().join("mz_1.3.log"),

@@ -2,6 +2,7 @@
 
 use crate::error::CliError;
 use crate::output;
+use changeover_model::Secret;
 use changeover_rehearse::client::Asking;
 use std::ffi::OsString;
 use std::fs;
@@ -11,9 +12,16 @@ use std::path::{Path, PathBuf};
 /// Passwords, and for whom.
 pub(super) enum Passwords {
     /// The same for everybody.
-    One(Vec<u8>),
+    One(Secret<Vec<u8>>),
     /// Lines of a password file, as libpq has it.
-    File(Vec<[String; 5]>),
+    File(Vec<Line>),
+}
+
+/// A line of a password file.
+pub(super) struct Line {
+    /// Host, port, database and user; `*` is anybody's.
+    whom: [String; 4],
+    password: Secret<Vec<u8>>,
 }
 
 impl Passwords {
@@ -30,10 +38,12 @@ impl Passwords {
                     file.display()
                 ))
             })?;
-            return Ok(Passwords::One(first_line(&read)));
+            return Ok(Passwords::One(Secret::new(first_line(&read))));
         }
         if let Some(password) = set("PGPASSWORD") {
-            return Ok(Passwords::One(password.as_encoded_bytes().to_vec()));
+            return Ok(Passwords::One(Secret::new(
+                password.as_encoded_bytes().to_vec(),
+            )));
         }
         let file = set("PGPASSFILE").map(PathBuf::from);
         let file = file.or_else(|| Some(PathBuf::from(set("HOME")?).join(".pgpass")));
@@ -43,18 +53,18 @@ impl Passwords {
     }
 
     /// The password of somebody.
-    pub(super) fn of(&self, asking: &Asking<'_>) -> Option<Vec<u8>> {
+    pub(super) fn of(&self, asking: &Asking<'_>) -> Option<Secret<Vec<u8>>> {
         match self {
             Passwords::One(password) => Some(password.clone()),
             Passwords::File(lines) => {
                 let port = asking.port.to_string();
                 // To libpq the default socket is localhost; other directories have their name.
                 let wanted = [asking.host, &port, asking.database, asking.user];
-                let fits = |line: &&[String; 5]| {
-                    let mut fields = line.iter().zip(wanted);
+                let fits = |line: &&Line| {
+                    let mut fields = line.whom.iter().zip(wanted);
                     fields.all(|(field, wanted)| field == "*" || field == wanted)
                 };
-                lines.iter().find(fits).map(|line| line[4].clone().into())
+                lines.iter().find(fits).map(|line| line.password.clone())
             }
         }
     }
@@ -71,7 +81,7 @@ fn first_line(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A password file that others can read is not used, as libpq has it; one that is not there is no problem.
-fn read_file(file: &Path) -> Vec<[String; 5]> {
+fn read_file(file: &Path) -> Vec<Line> {
     let Ok(text) = fs::read_to_string(file) else {
         return Vec::new();
     };
@@ -87,7 +97,7 @@ fn read_file(file: &Path) -> Vec<[String; 5]> {
 }
 
 /// `host:port:database:user:password`, where a backslash takes away the meaning of what follows.
-fn read_line(line: &str) -> Option<[String; 5]> {
+fn read_line(line: &str) -> Option<Line> {
     if line.starts_with('#') {
         return None;
     }
@@ -102,7 +112,11 @@ fn read_line(line: &str) -> Option<[String; 5]> {
             (_, None) => {}
         }
     }
-    fields.try_into().ok()
+    let [host, port, database, user, password] = fields.try_into().ok()?;
+    Some(Line {
+        whom: [host, port, database, user],
+        password: Secret::new(String::into_bytes(password)),
+    })
 }
 
 #[cfg(test)]
@@ -126,7 +140,9 @@ mod tests {
                 database,
                 user: "u",
             };
-            passwords.of(&asking).map(|p| String::from_utf8(p).unwrap())
+            passwords
+                .of(&asking)
+                .map(|p| String::from_utf8(p.reveal().clone()).unwrap())
         };
         assert_eq!(of("h", "d").unwrap(), "one");
         assert_eq!(of("a:b", "d").unwrap(), r"t\w:o:x");

@@ -6,6 +6,7 @@
 use super::super::place::Place;
 use super::door::Door;
 use super::tls::{self, Files, Trust};
+use changeover_model::Secret;
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -63,7 +64,7 @@ impl Endpoint {
     pub fn parse(
         url: &str,
         user: Option<&str>,
-        password: impl Fn(&Asking<'_>) -> Option<Vec<u8>>,
+        password: impl Fn(&Asking<'_>) -> Option<Secret<Vec<u8>>>,
         patience: Duration,
     ) -> Result<Self, EndpointError> {
         let url = Url::parse(url, user).map_err(EndpointError)?;
@@ -173,7 +174,7 @@ impl Url {
 
     fn doors(
         &self,
-        password: impl Fn(&Asking<'_>) -> Option<Vec<u8>>,
+        password: impl Fn(&Asking<'_>) -> Option<Secret<Vec<u8>>>,
         patience: Duration,
     ) -> Result<Vec<Door>, String> {
         let mode = self.config.get_ssl_mode();
@@ -204,7 +205,7 @@ impl Url {
                     user: config.get_user().unwrap_or_default(),
                 };
                 if let Some(password) = password(&asking) {
-                    config.password(password);
+                    config.password(password.reveal());
                 }
             }
             let door = match (&tls, host) {
