@@ -1,7 +1,7 @@
 //! The metadata store of a run: opened before the first instance, closed after the last.
 
 use crate::record::{About, Recorder};
-use crate::store_watch::StoreWatch;
+use crate::store_watch::{StoreWatch, Watched};
 use changeover_model::Secret;
 use changeover_model::event::EventKind;
 use changeover_model::target::SHARED_DIR;
@@ -91,10 +91,15 @@ impl OpenStore {
         place: StorePlace,
         cancel: &CancellationToken,
     ) -> Result<Found, RuntimeError> {
+        let in_a_container = matches!(store, MetadataStore::PostgresContainer(_));
         let found = self
             .open_it(store, runtime, recorder, place, cancel)
             .await?;
-        self.watch = StoreWatch::start(recorder.clone(), found.server.reveal()).await;
+        let watched = match in_a_container {
+            true => Watched::Process(self.server()),
+            false => Watched::at(found.server.reveal()),
+        };
+        self.watch = StoreWatch::start(recorder.clone(), watched).await;
         Ok(found)
     }
 

@@ -1,11 +1,13 @@
 //! Watches the metadata store of a run, if it is a server in PostgreSQL: when it goes away, and when it is back.
 //!
 //! It is asked whether it speaks TLS, which every server answers in one byte, before it wants a name or a password, and
-//! without a line in its log. A store that cannot be asked when the run begins, such as one that only the network of
-//! containers reaches, is not watched.
+//! without a line in its log. A store that cannot be asked when the run begins is not watched. One in a container, which
+//! only the network of containers reaches, is away when its process has ended.
 
+use crate::metadata_store::SharedServer;
 use crate::record::{About, Recorder};
 use changeover_model::event::EventKind;
+use changeover_runtime::docker::postgres as container;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -32,9 +34,46 @@ const TLS: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     Tcp(String, u16),
     Unix(String),
+}
+
+/// What is watched.
+pub(crate) enum Watched {
+    /// A server that is asked at the first of these places that answers.
+    Server(Vec<Place>),
+    /// A process of the run's own.
+    Process(SharedServer),
+}
+
+impl Watched {
+    /// The server of this address.
+    pub(crate) fn at(address: &str) -> Self {
+        Watched::Server(places(address))
+    }
+
+    /// What it is called.
+    fn name(&self) -> String {
+        match self {
+            Watched::Server(places) => shown(places),
+            Watched::Process(_) => format!("{}:{}", container::HOST, container::PORT),
+        }
+    }
+
+    /// Whether it is there; else why not.
+    async fn ask(&self) -> Result<(), String> {
+        match self {
+            Watched::Server(places) => ask(places).await,
+            Watched::Process(server) => match server.lock().await.as_mut() {
+                None => Err("it was not started".to_owned()),
+                Some(server) => match server.ended().await {
+                    None => Ok(()),
+                    Some(ended) => Err(format!("its process ended: {}", ended.end)),
+                },
+            },
+        }
+    }
 }
 
 /// Watches until it is dropped.
@@ -44,13 +83,12 @@ pub(crate) struct StoreWatch {
 }
 
 impl StoreWatch {
-    /// Starts watching the server of this address; `None` if there is none that can be asked.
-    pub(crate) async fn start(recorder: Recorder, server: &str) -> Option<Self> {
-        let places = places(server);
-        ask(&places).await.ok()?;
+    /// Starts watching; `None` if nobody is there.
+    pub(crate) async fn start(recorder: Recorder, watched: Watched) -> Option<Self> {
+        watched.ask().await.ok()?;
         let (tell, away) = watch::channel(false);
         Some(StoreWatch {
-            task: tokio::spawn(look(recorder, places, tell)),
+            task: tokio::spawn(look(recorder, watched, tell)),
             away,
         })
     }
@@ -68,9 +106,9 @@ impl Drop for StoreWatch {
     }
 }
 
-async fn look(recorder: Recorder, places: Vec<Place>, away: watch::Sender<bool>) {
+async fn look(recorder: Recorder, watched: Watched, away: watch::Sender<bool>) {
     let nobody = About::default();
-    let addr = shown(&places);
+    let addr = watched.name();
     let mut since = recorder.clock().now();
     let mut failed = 0;
     loop {
@@ -79,7 +117,7 @@ async fn look(recorder: Recorder, places: Vec<Place>, away: watch::Sender<bool>)
             _ => SOON,
         })
         .await;
-        match ask(&places).await {
+        match watched.ask().await {
             Ok(()) => {
                 since = recorder.clock().now();
                 if failed >= TIMES {
@@ -168,8 +206,11 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::record::Sink;
-    use changeover_model::event::Event;
+    use changeover_model::event::{Event, ProcessEnd};
     use changeover_model::history::Operation;
+    use changeover_runtime::{Disturbance, Ended, RuntimeError, StoreServer};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use tokio::net::TcpListener;
     use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -218,7 +259,9 @@ mod tests {
         let (sender, mut told) = unbounded_channel();
         let recorder = Recorder::new(Clock::start(), Box::new(Told(sender)));
         let url = format!("postgres://u@{addr}/d");
-        let _watch = StoreWatch::start(recorder, &url).await.unwrap();
+        let _watch = StoreWatch::start(recorder, Watched::at(&url))
+            .await
+            .unwrap();
         server.abort();
         // The listener is closed with it.
         let _ = server.await;
@@ -233,11 +276,57 @@ mod tests {
         }
     }
 
+    /// A server whose process has ended as soon as this is set.
+    struct Mortal(Arc<AtomicBool>);
+
+    #[async_trait::async_trait]
+    impl StoreServer for Mortal {
+        async fn disturb(&mut self, _: Disturbance) -> Result<Option<Ended>, RuntimeError> {
+            Err(RuntimeError::new("it is left alone"))
+        }
+
+        async fn start_again(&mut self) -> Result<(), RuntimeError> {
+            Ok(())
+        }
+
+        async fn condition(&mut self) -> String {
+            String::new()
+        }
+
+        async fn ended(&mut self) -> Option<Ended> {
+            self.0.load(Ordering::Relaxed).then_some(Ended {
+                end: ProcessEnd::Signal(9),
+                by_us: false,
+            })
+        }
+
+        async fn stop(self: Box<Self>, _: Duration) {}
+    }
+
+    #[tokio::test]
+    async fn a_process_that_ends_is_away() {
+        let over = Arc::new(AtomicBool::new(false));
+        let server: SharedServer = Arc::default();
+        *server.lock().await = Some(Box::new(Mortal(Arc::clone(&over))));
+        let (sender, mut told) = unbounded_channel();
+        let recorder = Recorder::new(Clock::start(), Box::new(Told(sender)));
+        let watch = StoreWatch::start(recorder, Watched::Process(server)).await;
+        over.store(true, Ordering::Relaxed);
+        watch.unwrap().away().await;
+        match told.recv().await {
+            Some(EventKind::MetadataStoreLost { addr, reason, .. }) => {
+                assert_eq!(addr, "metadata-store:26257");
+                assert!(reason.starts_with("its process ended: "), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[tokio::test]
     async fn what_cannot_be_asked_is_not_watched() {
         let (sender, _told) = unbounded_channel();
         let recorder = Recorder::new(Clock::start(), Box::new(Told(sender)));
-        let watch = StoreWatch::start(recorder, "postgres://root@nowhere.invalid:1/d").await;
+        let watch = StoreWatch::start(recorder, Watched::at("postgres://root@127.0.0.1:1/d")).await;
         assert!(watch.is_none());
     }
 }

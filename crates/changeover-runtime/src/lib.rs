@@ -192,6 +192,9 @@ pub trait StoreServer: Send {
     /// What it does now, in words.
     async fn condition(&mut self) -> String;
 
+    /// How its process has ended, if it has. Waits for nothing.
+    async fn ended(&mut self) -> Option<Ended>;
+
     /// Ends it for good.
     async fn stop(self: Box<Self>, grace: Duration);
 }

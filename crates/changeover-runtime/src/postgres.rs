@@ -278,6 +278,11 @@ impl StoreServer for Server {
         self.instance.condition().await
     }
 
+    async fn ended(&mut self) -> Option<Ended> {
+        let ended = self.instance.ended();
+        tokio::time::timeout(Duration::ZERO, ended).await.ok()
+    }
+
     async fn stop(self: Box<Self>, grace: Duration) {
         Server::stop(*self, grace).await;
     }

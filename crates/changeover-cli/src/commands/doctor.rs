@@ -4,6 +4,7 @@ use crate::args::{DoctorArgs, Format};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
+use changeover_model::text::harmless;
 use changeover_rehearse::sampler;
 use changeover_runtime::docker::Engine;
 use changeover_runtime::postgres::Programs;
@@ -100,9 +101,13 @@ fn human(checks: &[Check]) -> String {
             State::Missing => "missing",
             State::Absent => "absent",
         };
-        out.push_str(&format!("{state:<8} {}: {}", check.name, check.found));
+        out.push_str(&format!(
+            "{state:<8} {}: {}",
+            check.name,
+            harmless(&check.found)
+        ));
         if check.state != State::Ok {
-            out.push_str(&format!(" ({})", check.advice));
+            out.push_str(&format!(" ({})", harmless(&check.advice)));
         }
         out.push('\n');
     }

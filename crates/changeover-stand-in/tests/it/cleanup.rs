@@ -74,6 +74,16 @@ fn rehearses_and_is_killed_at_any_moment_and_leaves_what_can_be_removed_and_read
     let long = ["--runtime", "docker", "--probe-interval", "100ms"];
     let mut beside = Rehearsal::start(&long, &[]);
     beside.until("the load beside ran", runs);
+    // No machine exceeds these budgets. A gap that is proven fails a run that was killed as well.
+    let doomed = [
+        "--verbose",
+        "--max-write-gap",
+        "1m",
+        "--max-read-gap",
+        "1m",
+        "--max-connect-gap",
+        "1m",
+    ];
     let mut killed = 0;
     for n in 0..kills {
         if beside.child().try_wait().unwrap().is_some() {
@@ -81,7 +91,7 @@ fn rehearses_and_is_killed_at_any_moment_and_leaves_what_can_be_removed_and_read
             beside.until("the load beside ran", runs);
         }
         let lines = moment(n);
-        let mut run = Rehearsal::start(&[&ARGUMENTS[..], &["--verbose"]].concat(), &[]);
+        let mut run = Rehearsal::start(&[&ARGUMENTS[..], &doomed].concat(), &[]);
         if !run.kill_after(lines) {
             continue;
         }

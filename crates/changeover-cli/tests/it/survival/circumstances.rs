@@ -1,6 +1,6 @@
 //! What the harness runs on gives way: the disk, the reader of its output, the clock, the metadata store.
 
-use crate::harness::{Rehearsal, changeover, everything, told};
+use crate::harness::{Rehearsal, changeover, everything, processes_of, told};
 use crate::postgres_server::Server;
 use changeover_model::Verdict;
 use changeover_model::check::{Check, Severity};
@@ -138,6 +138,51 @@ fn rehearses_for_a_reader_that_goes_away_and_comes_to_its_verdict() {
             VerdictOutcome::Fail
         );
     }
+}
+
+/// Rehearses on a terminal that is closed when a promotion is announced.
+const ON_A_TERMINAL: &str = r#"
+import os, pty, sys
+out, command = sys.argv[1], sys.argv[2:]
+os.environ.pop("CI", None)
+os.environ["TERM"] = "xterm"
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(command[0], command)
+def promotes():
+    try:
+        return '"promote-intent"' in open(out + "/events.jsonl").read()
+    except OSError:
+        return False
+while not promotes():
+    os.read(terminal, 4096)
+os.close(terminal)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+#[test]
+fn rehearses_on_a_terminal_that_is_closed_and_ends_in_good_order() {
+    let place = tempfile::tempdir().unwrap();
+    let run = fs::canonicalize(place.path()).unwrap().join("run");
+    let python = Command::new("python3")
+        .args(["-c", ON_A_TERMINAL])
+        .arg(&run)
+        .arg(env!("CARGO_BIN_EXE_changeover"))
+        .args(["rehearse", "--probe-interval", "50ms", "--out"])
+        .arg(&run)
+        .stdin(Stdio::null())
+        .output();
+    let Ok(output) = python else {
+        println!("skipped: python3 not found");
+        return;
+    };
+    assert_eq!(output.status.code(), Some(130), "{}", told(&output));
+    let verdict = fs::read_to_string(run.join("verdict.json")).unwrap();
+    let verdict = Verdict::parse(&verdict).unwrap();
+    assert_eq!(verdict.outcome, VerdictOutcome::Inconclusive);
+    assert_eq!(verdict.reasons[0], "the run was interrupted by SIGHUP");
+    assert_eq!(processes_of(&run), [0; 0]);
+    assert!(!run.join("work").exists());
 }
 
 /// What runs where the run's directory is on a small disk of its own, which somebody fills while clients write.

@@ -16,13 +16,20 @@ const KILLS: &str = "CHANGEOVER_SOAK_HARNESS_KILLS";
 /// A run that is killed has about so many events, and prints a line for each.
 const LINES: u64 = 76;
 
-/// The run to kill: its two versions make it short.
-const DOOMED: [&str; 5] = [
+/// The run to kill: its two versions make it short, and no machine exceeds its budgets. A gap that is proven fails a run
+/// that was killed as well.
+const DOOMED: [&str; 11] = [
     "--versions",
     "v0.2.0,v0.3.0",
     "--verbose",
     "--probe-interval",
     "50ms",
+    "--max-write-gap",
+    "1m",
+    "--max-read-gap",
+    "1m",
+    "--max-connect-gap",
+    "1m",
 ];
 
 /// A run beside it, with little load, so that the two have room on two cores.
