@@ -9,9 +9,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// How many ancestors of a process are looked at.
 const GENERATIONS: usize = 16;
+
+/// How long what was ended may take to be followed by what it had started.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// What became of something that a run had left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +72,6 @@ fn end_processes(owner: &Owner, lines: &[Line]) -> Vec<Outcome> {
         instance: None,
         since: owner.harness_start,
     };
-    let carriers = mark.carriers();
     let mut recorded: Vec<(u32, u64)> = lines
         .iter()
         .filter_map(|line| match line {
@@ -76,6 +79,36 @@ fn end_processes(owner: &Owner, lines: &[Line]) -> Vec<Outcome> {
             Line::Starting { .. } => None,
         })
         .collect();
+    let mut removed = Vec::new();
+    let give_up = Instant::now() + SETTLE;
+    loop {
+        let round = end_once(&mark, owner, lines, &mut recorded);
+        let more = !round.removed.is_empty() && round.stuck.is_empty();
+        let dying =
+            !round.left_alone.is_empty() && !(removed.is_empty() && round.removed.is_empty());
+        removed.extend(round.removed);
+        // What was ended may have started something just before, which is found now; and what it had started may see
+        // that it is gone, and go by itself.
+        if !(more || dying) || Instant::now() > give_up {
+            let refused = round.left_alone.into_iter().chain(round.stuck);
+            return refused.chain(removed).collect();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What came of one look at what is there.
+struct Round {
+    removed: Vec<Outcome>,
+    /// It is not ours, or nothing proves it.
+    left_alone: Vec<Outcome>,
+    /// It is ours, and is still there.
+    stuck: Vec<Outcome>,
+}
+
+/// Ends what is there now. What is proven by it later on is added to `recorded`.
+fn end_once(mark: &Mark, owner: &Owner, lines: &[Line], recorded: &mut Vec<(u32, u64)>) -> Round {
+    let carriers = mark.carriers();
     for instance in unfinished_starts(lines) {
         let mark = Mark {
             instance: Some(instance.to_owned()),
@@ -88,6 +121,7 @@ fn end_processes(owner: &Owner, lines: &[Line]) -> Vec<Outcome> {
                 .map(|process| (process.pid, process.start)),
         );
     }
+    let recorded = &*recorded;
     let is_recorded = |process: &Seen| recorded.contains(&(process.pid, process.start));
     let in_recorded_group = |process: &Seen| {
         recorded
@@ -104,7 +138,7 @@ fn end_processes(owner: &Owner, lines: &[Line]) -> Vec<Outcome> {
         is_recorded(process) || in_recorded_group(process) || descends_from_recorded(process)
     });
 
-    let mut outcomes: Vec<Outcome> = unproven
+    let mut left_alone: Vec<Outcome> = unproven
         .iter()
         .map(|process| {
             Outcome::Refused(format!(
@@ -125,7 +159,7 @@ fn end_processes(owner: &Owner, lines: &[Line]) -> Vec<Outcome> {
         } else {
             "was started at another time than the recorded one"
         };
-        outcomes.push(Outcome::Refused(format!(
+        left_alone.push(Outcome::Refused(format!(
             "process {} ({}) {why}: it is not ours and was left alone",
             process.pid,
             shown_command(&process)
@@ -158,17 +192,22 @@ fn end_processes(owner: &Owner, lines: &[Line]) -> Vec<Outcome> {
     });
     mark::end(still_there);
     let left = still_there();
-    outcomes.extend(told.iter().map(|(process, command)| {
+    let mut round = Round {
+        removed: Vec::new(),
+        left_alone,
+        stuck: Vec::new(),
+    };
+    for (process, command) in &told {
         let what = format!("process {} ({command})", process.pid);
         if left.contains(process) {
-            Outcome::Refused(format!(
+            round.stuck.push(Outcome::Refused(format!(
                 "{what} could not be ended; end it with the rights of its user"
-            ))
+            )));
         } else {
-            Outcome::Removed(what)
+            round.removed.push(Outcome::Removed(what));
         }
-    }));
-    outcomes
+    }
+    round
 }
 
 /// The instances whose last start was announced and never recorded: each may have a process.
