@@ -42,7 +42,6 @@ struct Bug {
     check: String,
     options: Vec<String>,
     timeouts_ms: serde_json::Map<String, Value>,
-    awaits: Option<String>,
 }
 
 /// How a bug was caught.
@@ -74,11 +73,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut rows = Vec::new();
     let mut missed = Vec::new();
     for bug in bugs.iter().filter(wanted) {
-        if let Some(awaits) = &bug.awaits {
-            eprintln!("{}: awaits {awaits}", bug.name);
-            rows.push(awaiting(bug, awaits));
-            continue;
-        }
         if args.honest {
             let (verdict, _) = rehearse(&binary, bug, true)?;
             eprintln!("{} without the bug: {}", bug.name, verdict["outcome"]);
@@ -236,16 +230,6 @@ fn caught(bug: &Bug, catch: &Catch) -> String {
     )
 }
 
-fn awaiting(bug: &Bug, awaits: &str) -> String {
-    format!(
-        "| `{}` | {} | {} | `{}` | awaits {awaits} | |\n",
-        bug.name,
-        classes(bug),
-        bug.symptom,
-        bug.check
-    )
-}
-
 /// The document with these rows in its table.
 fn with_table(document: &str, rows: &[String]) -> Result<String> {
     let table = format!(
@@ -263,7 +247,7 @@ mod tests {
     fn bug() -> Bug {
         serde_json::from_value(json!({
             "name": "a", "classes": [1, 2], "symptom": "b", "check": "lost-write", "options": [],
-            "timeouts_ms": {}, "awaits": null,
+            "timeouts_ms": {},
         }))
         .unwrap()
     }
@@ -304,7 +288,5 @@ mod tests {
             caught(&bug(), &catch),
             "| `a` | 1, 2 | b | `lost-write` | 1 | 3 s |\n"
         );
-        let row = awaiting(&bug(), "faults");
-        assert_eq!(row, "| `a` | 1, 2 | b | `lost-write` | awaits faults | |\n");
     }
 }

@@ -26,7 +26,7 @@ mod sql;
 mod store;
 
 pub use args::ServeArgs;
-pub use bug::{Awaits, Facts, bugs, bugs_json, bugs_text};
+pub use bug::{Facts, bugs, bugs_json, bugs_text};
 pub use ladder::{Release, UnknownVersion, find, releases};
 pub use serve::run;
 pub use store::{PostgresAddress, StoreAddress, StoreTrouble, look, remove};

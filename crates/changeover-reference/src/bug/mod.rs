@@ -7,7 +7,6 @@
 mod table;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
@@ -16,7 +15,7 @@ use serde_json::{Value, json};
 use crate::store::{Effect, Value as Cell};
 
 pub(crate) use table::Bug;
-pub use table::{Awaits, Facts};
+pub use table::Facts;
 
 /// The bug of this process.
 static PLANTED: OnceLock<Bug> = OnceLock::new();
@@ -109,7 +108,6 @@ pub fn bugs_json() -> String {
                 "check": bug.check,
                 "options": bug.options(),
                 "timeouts_ms": bug.timeouts_ms.iter().copied().collect::<std::collections::BTreeMap<_, _>>(),
-                "awaits": bug.awaits.as_ref().map(ToString::to_string),
             })
         })
         .collect();
@@ -127,12 +125,8 @@ pub fn bugs_text() -> String {
     let mut text = String::new();
     for bug in bugs() {
         let classes: Vec<String> = bug.classes.iter().map(ToString::to_string).collect();
-        let awaits = match &bug.awaits {
-            Some(awaits) => format!(" (awaits {awaits})"),
-            None => String::new(),
-        };
         text += &format!(
-            "{:name$}  {:>5}  {:check$}  {}{awaits}\n",
+            "{:name$}  {:>5}  {:check$}  {}\n",
             bug.name,
             classes.join(","),
             bug.check,
@@ -156,14 +150,6 @@ impl Facts {
             options.push(format!("--instance-arg={argument}"));
         }
         options
-    }
-}
-
-impl fmt::Display for Awaits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Faults => f.write_str("faults"),
-        }
     }
 }
 
@@ -246,8 +232,6 @@ mod tests {
             assert!(bug.symptom.ends_with(|end: char| end.is_alphanumeric()));
         }
         assert!(names.len() >= 32);
-        let faults = bugs().filter(|bug| bug.awaits == Some(Awaits::Faults));
-        assert!(faults.count() <= 8);
     }
 
     /// What a bug changes is one condition: the honest path asks for it at one place, or at two that do the same.

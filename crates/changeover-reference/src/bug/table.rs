@@ -23,15 +23,6 @@ pub struct Facts {
     pub timeouts_ms: &'static [(&'static str, u64)],
     /// Whether it is in the store's code, which has it in SQLite only.
     pub in_sqlite: bool,
-    /// What is missing to show it.
-    pub awaits: Option<Awaits>,
-}
-
-/// What a bug needs that cannot be planned yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Awaits {
-    /// A fault, or an upgrade that is called off.
-    Faults,
 }
 
 /// What most have in common.
@@ -46,7 +37,6 @@ const USUAL: Facts = Facts {
     instance: &[],
     timeouts_ms: &[],
     in_sqlite: false,
-    awaits: None,
 };
 
 macro_rules! bugs {
@@ -85,9 +75,11 @@ bugs! {
         symptom: "a read-only generation appends a record of its own to the log, and the leader fails",
     }
     TornMigration {
-        name: "torn-migration", classes: &[5], check: "crash-loop", generation: Some(1),
+        name: "torn-migration", classes: &[5], check: "crash-loop",
         in_sqlite: true, symptom: "a migration removes records in one transaction and writes them anew in another",
-        awaits: Some(Awaits::Faults),
+        // The kill must fall between the two; each of these steps is a chance.
+        versions: "v0.1.0,v0.2.0,v0.3.0,v0.5.0",
+        plan: &["--rate", "2000", "--fault", "new:kill@serving+140ms"],
     }
     ForgetsDrops {
         name: "forgets-drops", classes: &[6], check: "ddl-missed", generation: Some(1),
@@ -101,7 +93,7 @@ bugs! {
     MarksTooEarly {
         name: "marks-too-early", classes: &[7], check: "abort-noticed", generation: Some(1),
         in_sqlite: true, symptom: "a new generation puts its format on the store before it is promoted, so that the old one cannot restart",
-        awaits: Some(Awaits::Faults),
+        plan: &["--abort-at", "ready"],
     }
     SkipVersionHole {
         name: "skip-version-hole", classes: &[8], check: "crash-loop", versions: "v0.1.0,v0.3.0", generation: Some(1),
@@ -185,7 +177,8 @@ bugs! {
     UnconfirmedReads {
         name: "unconfirmed-reads", classes: &[21], check: "stale-read", generation: Some(0),
         symptom: "a leader answers reads without a look at the fence",
-        awaits: Some(Awaits::Faults),
+        // Who has lost its way to the store sees no fence, and clients that gave up on it write elsewhere.
+        plan: &["--metadata-store", "postgres", "--fault", "link(old,metadata-store):black-hole:4s@fence-written"],
     }
     OldLeaderStays {
         name: "old-leader-stays", classes: &[21], check: "old-leader-lingered", generation: Some(0),
@@ -213,12 +206,13 @@ bugs! {
     ReservesGeneration {
         name: "reserves-generation", classes: &[24], check: "abort-noticed",
         in_sqlite: true, symptom: "a new generation that was called off keeps later ones out",
-        awaits: Some(Awaits::Faults),
+        plan: &["--abort-at", "ready"],
+        timeouts_ms: &[("catch-up", 3000), ("promote", 3000)],
     }
     PromotesUnready {
         name: "promotes-unready", classes: &[25], check: "illegal-transition", generation: Some(1),
         symptom: "a promotion is taken before the generation is ready",
-        awaits: Some(Awaits::Faults),
+        plan: &["--fault", "upgrade:promote-early@catching-up"],
     }
     ForgetsPromotion {
         name: "forgets-promotion", classes: &[25], check: "promotion-lost", generation: Some(1),

@@ -451,7 +451,7 @@ impl Shared {
 
     /// The step has reached a point: does what is planned there. Only the first time counts.
     async fn reached(self: &Arc<Self>, point: Point, held: bool) {
-        let (number, mine, tasks, ended) = {
+        let (number, mine, tasks, ended, over) = {
             let mut step = self.step();
             if !self.is_planned(step.number, point) || !step.reached.insert(point) {
                 return;
@@ -460,7 +460,13 @@ impl Shared {
             let (mine, rest): (Vec<Fault>, Vec<Fault>) =
                 pending.into_iter().partition(|fault| fault.point == point);
             step.pending = rest;
-            (step.number, mine, step.tasks.clone(), step.ended.clone())
+            (
+                step.number,
+                mine,
+                step.tasks.clone(),
+                step.ended.clone(),
+                step.over.clone(),
+            )
         };
         let party = match point.party() {
             Party::Driver => None,
@@ -473,9 +479,14 @@ impl Shared {
             match fault.delay {
                 Delay::None => self.happen(fault).await,
                 delay => {
-                    let (shared, ended) = (Arc::clone(self), ended.clone());
+                    // A time passes also when the step has ended; writes may never come.
+                    let given_up = match delay {
+                        Delay::Writes(_) => ended.clone(),
+                        _ => over.clone(),
+                    };
+                    let shared = Arc::clone(self);
                     tasks.spawn(async move {
-                        match ended.run_until_cancelled(shared.wait(delay)).await {
+                        match given_up.run_until_cancelled(shared.wait(delay)).await {
                             Some(()) => shared.happen(fault).await,
                             None => shared.missed(&fault, "the step was over before".to_owned()),
                         }
