@@ -2,7 +2,7 @@
 
 use crate::attempts::{AbortRequest, attempts, steps};
 use crate::error::PlanRequestError;
-use crate::faults::faults;
+use crate::faults::{FaultRequest, faults};
 use crate::knowledge::Knowledge;
 use crate::legality::{self, Illegal};
 use crate::parameters::ParameterMode;
@@ -65,8 +65,14 @@ pub fn plan(request: &Request, known: &Knowledge) -> Result<(Plan, Vec<String>),
     let last = u32::try_from(steps.len()).unwrap_or(u32::MAX);
     let scenario = request.scenario.map(|preset| preset.plan(last, &seed));
     let called_off: Vec<Option<Point>> = steps.iter().map(|step| step.called_off_at).collect();
+    let mut asked = known.target.defaults.faults.clone();
+    asked.extend(request.faults.given.clone());
+    let asked = FaultRequest {
+        given: asked,
+        ..request.faults.clone()
+    };
     let faults = faults(
-        &request.faults,
+        &asked,
         &seed,
         &Surroundings {
             target: &known.target,

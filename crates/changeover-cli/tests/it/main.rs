@@ -2,6 +2,7 @@
 
 mod bugs;
 mod compose;
+mod faults;
 mod guide;
 mod harness;
 mod ladder;

@@ -37,6 +37,7 @@ stories! {
     target_files
     report
     workloads
+    faults
 }
 
 #[test]

@@ -308,4 +308,7 @@ pub(super) struct Defaults {
     pub(super) clients: Option<u32>,
     /// The lanes' interval in milliseconds.
     pub(super) probe_interval_ms: Option<u64>,
+    /// What is broken on purpose in every plan, such as `new:kill@ready`.
+    #[serde(default)]
+    pub(super) faults: Vec<String>,
 }

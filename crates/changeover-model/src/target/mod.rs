@@ -20,6 +20,7 @@ pub use points::{PointsTemplate, Reach};
 pub use read::TargetError;
 pub use template::{fill, has, placeholders};
 
+use crate::fault::Fault;
 use crate::plan::Timeout;
 use crate::status::DeploymentStatus;
 use crate::version::PathVersion;
@@ -243,6 +244,8 @@ pub struct LoadDefaults {
     pub clients: u32,
     /// The lanes' interval in milliseconds.
     pub probe_interval_ms: u64,
+    /// What is broken on purpose in every plan.
+    pub faults: Vec<Fault>,
 }
 
 impl Target {

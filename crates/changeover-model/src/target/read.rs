@@ -7,6 +7,7 @@ use super::{
     Instances, Licence, LoadDefaults, LoopTemplate, PointsTemplate, Promote, Recipe, Status,
     StatusTemplate, Target, TargetHead, Variant, Versions, WorkloadTemplate, check, has,
 };
+use crate::fault::Fault;
 use crate::nearest;
 use crate::plan::{BUDGETS, MAX_TIMEOUT_MS, Timeout};
 use crate::status::DeploymentStatus;
@@ -94,6 +95,7 @@ const DEFAULTS: LoadDefaults = LoadDefaults {
     rate: 50,
     clients: 8,
     probe_interval_ms: 100,
+    faults: Vec::new(),
 };
 
 pub(super) fn read(text: &str) -> Result<Target, TargetError> {
@@ -186,6 +188,7 @@ fn target(file: TargetFile) -> Result<Target, Problem> {
                 .defaults
                 .probe_interval_ms
                 .unwrap_or(DEFAULTS.probe_interval_ms),
+            faults: faults(&file.defaults.faults)?,
         },
         timeouts_ms: timeouts(&file.timeouts_ms)?,
         budgets: budgets(&file.budgets)?,
@@ -265,6 +268,14 @@ fn examine(file: file::Examine) -> Result<Examine, Problem> {
             (None, Some(_)) => return Err(both("catalog_query_ms", "catalog_query")),
         },
     })
+}
+
+fn faults(texts: &[String]) -> Result<Vec<Fault>, Problem> {
+    let read = texts.iter().enumerate().map(|(index, text)| {
+        text.parse::<Fault>()
+            .map_err(|error| problem("defaults", "faults", error.to_string()).at(index))
+    });
+    read.collect()
 }
 
 fn points(file: file::Points) -> Result<PointsTemplate, Problem> {

@@ -4,6 +4,7 @@ mod bad_input;
 mod bugs;
 mod client;
 mod durability;
+mod hold;
 mod in_place;
 mod instance;
 mod ladder;

@@ -17,6 +17,9 @@ const GRACE: Duration = Duration::from_secs(3);
 /// a container a second.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often a process is looked for that ended by itself when it was to be ended.
+const ATTEMPTS: u32 = 3;
+
 /// Breaks an instance's process.
 pub(super) async fn disturb(shared: &Arc<Shared>, fault: Fault, handle: Handle) {
     let about = shared.about(Some(handle.spec()));
@@ -94,7 +97,15 @@ async fn end(
     how: Disturbance,
     times: u32,
 ) {
-    let first = once(&handle, how).await;
+    let mut first = once(&handle, how).await;
+    for _ in 0..ATTEMPTS {
+        if first.is_ok() {
+            break;
+        }
+        // It ended by itself at this very moment; the next process is meant.
+        runs(&handle).await;
+        first = once(&handle, how).await;
+    }
     let after = handle.condition().await;
     let took_effect = first.is_ok();
     shared.event(
