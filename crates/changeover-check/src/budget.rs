@@ -51,6 +51,16 @@ pub fn class_of(budget: &str) -> Option<Class> {
         .find(|class| budget.strip_suffix("-gap") == Some(class.name()))
 }
 
+/// The limit of a class, in nanoseconds; 0 if it has none.
+pub(crate) fn limit_of(budgets: &BTreeMap<String, f64>, class: Class) -> u64 {
+    let limits = budgets
+        .iter()
+        .filter(|(name, _)| class_of(name) == Some(class));
+    // Budgets are limits of people, far below what a float cannot hold.
+    let limit = limits.map(|(_, limit)| (limit * 1e6) as u64).max();
+    limit.unwrap_or(0)
+}
+
 /// Judges budgets, by name and in milliseconds. `endless` are the lanes with an outage that has no measured end: whatever was measured
 /// of it is only a lower bound, so that their class is over its budget.
 ///

@@ -4,7 +4,7 @@
 //! the same process, its clients must have no gap longer than [`NOTICED`] intervals, it must be able to start again, and
 //! the next upgrade must succeed.
 
-use crate::budget::Measured;
+use crate::budget::{self, Measured};
 use crate::faults::Faults;
 use crate::stats::{from_ms, ms};
 use crate::timeline::{Timeline, Window};
@@ -16,9 +16,12 @@ use changeover_model::verdict::{CallOffReport, Finding, PointOfNoReturn};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// A gap of more intervals than this in a step that was called off was noticed. A process that starts beside the leader
-/// takes its share of the machine, and makes an operation or two late.
+/// A gap of more intervals than this in a step that was called off was noticed, if it is also longer than a part of the
+/// budget. A process that starts beside the leader takes its share of the machine, and makes an operation or two late.
 const NOTICED: u64 = 20;
+
+/// That part of the budget: a tenth.
+const OF_BUDGET: u64 = 10;
 
 /// What is known of a run's call-offs.
 #[derive(Debug, Default)]
@@ -163,16 +166,18 @@ fn gap_in(
     measured: &[(Measured, Vec<Window>)],
     faults: &Faults,
 ) -> Option<String> {
-    let limit = from_ms(plan.workload.probe_interval_ms).saturating_mul(NOTICED);
+    let intervals = from_ms(plan.workload.probe_interval_ms).saturating_mul(NOTICED);
+    let limit = |class| intervals.max(budget::limit_of(&plan.budgets, class) / OF_BUDGET);
     let of_step = measured.iter().filter(|(m, _)| m.step == Some(step));
     of_step
         .flat_map(|(m, gaps)| gaps.iter().map(move |gap| (m.lane, *gap)))
-        .filter(|(_, gap)| gap.length() > limit && !faults.explains(*gap))
+        .filter(|(lane, gap)| gap.length() > limit(lane.class) && !faults.explains(*gap))
         .max_by_key(|(_, gap)| gap.length())
         .map(|(lane, gap)| {
             format!(
-                "lane {lane} had no success for {} ms, more than {NOTICED} intervals",
-                ms(gap.length())
+                "lane {lane} had no success for {} ms, more than {} ms",
+                ms(gap.length()),
+                ms(limit(lane.class))
             )
         })
 }

@@ -1,7 +1,7 @@
 //! What came of each fault.
 
 use super::{AFTERMATH, Broken, Faults};
-use crate::budget::{Measured, class_of};
+use crate::budget::{self, Measured};
 use crate::lanes::LaneId;
 use crate::stats::{from_ms, ms};
 use crate::timeline::{Timeline, Window};
@@ -109,15 +109,10 @@ fn unexpected(broken: &Broken, faults: &Faults, run: &Aftermath<'_>) -> Option<S
 /// How long after a fault an outage of it may last: as long as the class may have a gap without any fault, and as long
 /// as an operation may take that was sent before it was over.
 fn allowance(plan: &Plan, class: Class) -> u64 {
-    let limits = plan
-        .budgets
-        .iter()
-        .filter(|(name, _)| class_of(name) == Some(class));
-    // Budgets are limits of people, far below what a float cannot hold.
-    let limit = limits.map(|(_, limit)| (limit * 1e6) as u64).max();
+    let limit = budget::limit_of(&plan.budgets, class);
     let operation = plan.timeouts_ms.get(Timeout::Operation.name());
     let operation = from_ms(operation.copied().unwrap_or(0));
-    limit.unwrap_or(0).max(AFTERMATH).saturating_add(operation)
+    limit.max(AFTERMATH).saturating_add(operation)
 }
 
 fn finding(report: &FaultReport, run: &Aftermath<'_>) -> Option<Finding> {
