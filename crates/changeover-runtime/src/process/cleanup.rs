@@ -83,10 +83,10 @@ fn end_processes(owner: &Owner, lines: &[Line]) -> Vec<Outcome> {
     let give_up = Instant::now() + SETTLE;
     loop {
         let round = end_once(&mark, owner, lines, &mut recorded);
-        let more = !round.removed.is_empty() && round.stuck.is_empty();
-        let dying =
-            !round.left_alone.is_empty() && !(removed.is_empty() && round.removed.is_empty());
+        let ended = !round.removed.is_empty();
         removed.extend(round.removed);
+        let more = ended && round.stuck.is_empty();
+        let dying = !removed.is_empty() && !round.left_alone.is_empty();
         // What was ended may have started something just before, which is found now; and what it had started may see
         // that it is gone, and go by itself.
         if !(more || dying) || Instant::now() > give_up {
