@@ -46,6 +46,8 @@ fn verdict(text: &str, during: impl FnOnce(&mut Events), outages: &[(u64, u64)])
     let fault: Fault = text.parse().unwrap();
     let mut plan = plan(1);
     plan.faults = vec![fault.in_step(1)];
+    // A late operation is not what these are about.
+    plan.timeouts_ms.insert("operation".to_owned(), 20);
     let mut judge = Judge::new(&plan, "run", String::new());
     for event in &run(during).list {
         judge.event(event);

@@ -6,10 +6,8 @@ use changeover_model::event::EventKind;
 use changeover_model::fault::Point;
 use changeover_model::verdict::{FaultOutcome, Verdict, VerdictOutcome};
 
-/// A short path, with budgets that no machine exceeds: what is tested is what faults do, and not how fast.
-const PATH: [&str; 8] = [
-    "--versions",
-    "v0.1.0,v0.2.0",
+/// Budgets that no machine exceeds: what is tested is what faults do, and not how fast.
+const BUDGETS: [&str; 6] = [
     "--max-write-gap",
     "1m",
     "--max-read-gap",
@@ -18,9 +16,14 @@ const PATH: [&str; 8] = [
     "1m",
 ];
 
-/// Rehearses with these options; the run has passed, or was doubtful because the machine was busy.
+/// Rehearses one step with these options; the run has passed, or was doubtful because the machine was busy.
 fn rehearse(options: &[&str]) -> (Rehearsal, Verdict) {
-    let mut run = Rehearsal::start(&[&PATH[..], options].concat());
+    rehearse_path("v0.1.0,v0.2.0", options)
+}
+
+fn rehearse_path(versions: &str, options: &[&str]) -> (Rehearsal, Verdict) {
+    let path = ["--versions", versions];
+    let mut run = Rehearsal::start(&[&path[..], &BUDGETS, options].concat());
     let output = run.finish();
     assert!(
         matches!(output.status.code(), Some(0 | 3)),
@@ -162,23 +165,10 @@ fn rehearses_upgrades_that_are_called_off_until_there_is_no_way_back() {
 
 #[test]
 fn rehearses_a_hop_that_is_called_off_and_goes_on_with_the_next_version() {
-    let mut run = Rehearsal::start(&[
-        "--versions",
+    let (_run, verdict) = rehearse_path(
         "v0.1.0,v0.2.0,v0.3.0",
-        "--abort-at",
-        "1:catching-up",
-        "--after-abort",
-        "go-on",
-        "--max-write-gap",
-        "1m",
-    ]);
-    let output = run.finish();
-    assert!(
-        matches!(output.status.code(), Some(0 | 3)),
-        "{}",
-        told(&output)
+        &["--abort-at", "1:catching-up", "--after-abort", "go-on"],
     );
-    let verdict = run.verdict();
     let hops: Vec<String> = verdict
         .steps
         .iter()

@@ -6,7 +6,7 @@ use super::names::Names;
 use super::output::Output;
 use crate::container::Container;
 use crate::process::log_tail;
-use crate::{Ended, Instance, InstanceSpec, RuntimeError};
+use crate::{Disturbance, Ended, Instance, InstanceSpec, RuntimeError};
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::errors::Error;
@@ -330,7 +330,54 @@ impl Instance for DockerInstance {
         Ok(())
     }
 
+    async fn disturb(&mut self, how: Disturbance) -> Result<(), RuntimeError> {
+        let name = &self.spec.slot;
+        if self.ended.is_some() {
+            return Err(RuntimeError::new(format!(
+                "instance {name} has ended, and cannot be {how}"
+            )));
+        }
+        match how {
+            Disturbance::Kill => self.signal("SIGKILL").await,
+            Disturbance::End(grace) => {
+                self.signal("SIGTERM").await;
+                if timeout(grace, exited(&self.docker, &self.id))
+                    .await
+                    .is_err()
+                {
+                    self.signal("SIGKILL").await;
+                }
+            }
+            Disturbance::Pause => self
+                .docker
+                .pause_container(&self.id)
+                .await
+                .map_err(|error| refused(&format!("to pause {name}"), &error))?,
+            Disturbance::Resume => self
+                .docker
+                .unpause_container(&self.id)
+                .await
+                .map_err(|error| refused(&format!("to let {name} go on"), &error))?,
+        }
+        Ok(())
+    }
+
+    async fn condition(&mut self) -> String {
+        let seen = self.docker.inspect_container(&self.id, None).await.ok();
+        let state = seen.and_then(|seen| seen.state);
+        let status = state.as_ref().and_then(|state| state.status);
+        match (status, state.and_then(|state| state.pid)) {
+            (None, _) => "its container is gone".to_owned(),
+            (Some(status), Some(pid)) if pid > 0 => {
+                format!("its container is {status}, process {pid}")
+            }
+            (Some(status), _) => format!("its container is {status}"),
+        }
+    }
+
     async fn stop(&mut self, grace: Duration) -> Ended {
+        // One that a fault has stopped must go on to leave; of any other this says nothing.
+        let _ = self.docker.unpause_container(&self.id).await;
         let ended = match self.ended {
             // A loop may still keep the container; it has nothing to say any more.
             Some(ended) => ended,

@@ -2,6 +2,7 @@
 
 use crate::engine::{Rehearsal, engine_with_images};
 use changeover_model::event::EventKind;
+use changeover_model::verdict::FaultOutcome;
 use changeover_stand_in::images;
 
 #[test]
@@ -67,5 +68,85 @@ fn rehearses_the_reference_database_over_a_file_in_a_shared_volume() {
         &[],
     );
     assert_eq!(run.pass().steps.len(), 1);
+    assert_eq!(run.left(), [""; 0]);
+}
+
+#[test]
+fn rehearses_faults_on_containers_with_evidence() {
+    if !engine_with_images() {
+        return;
+    }
+    let mut run = Rehearsal::start(
+        &[
+            "--runtime",
+            "docker",
+            "--metadata-store",
+            "postgres",
+            "--metadata-store-image",
+            images::POSTGRES,
+            "--versions",
+            "v0.2.0,v0.3.0",
+            "--rate",
+            "50",
+            "--probe-interval",
+            "50ms",
+            "--max-write-gap",
+            "1m",
+            "--max-read-gap",
+            "1m",
+            "--max-connect-gap",
+            "1m",
+            "--fault",
+            "metadata-store:kill@booting",
+            "--fault",
+            "new:kill@ready",
+            "--fault",
+            "old:pause:500ms@promote-sent",
+            "--fault",
+            "new:restart@serving",
+        ],
+        &[],
+    );
+    let verdict = run.pass();
+    assert_eq!(verdict.faults.len(), 4);
+    for fault in &verdict.faults {
+        assert_eq!(fault.outcome, FaultOutcome::Held, "{fault:?}");
+    }
+    assert_eq!(run.left(), [""; 0]);
+}
+
+#[test]
+fn rehearses_an_upgrade_in_containers_that_is_called_off_and_nobody_notices() {
+    if !engine_with_images() {
+        return;
+    }
+    let mut run = Rehearsal::start(
+        &[
+            "--runtime",
+            "docker",
+            "--versions",
+            "v0.5.0,v0.6.0",
+            "--rate",
+            "50",
+            "--probe-interval",
+            "50ms",
+            "--max-write-gap",
+            "1m",
+            "--max-read-gap",
+            "1m",
+            "--max-connect-gap",
+            "1m",
+            "--abort-at",
+            "ready",
+        ],
+        &[],
+    );
+    let verdict = run.pass();
+    let worked: Vec<bool> = verdict
+        .steps
+        .iter()
+        .filter_map(|step| Some(step.called_off.as_ref()?.worked))
+        .collect();
+    assert_eq!(worked, [true]);
     assert_eq!(run.left(), [""; 0]);
 }
