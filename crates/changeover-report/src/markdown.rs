@@ -1,6 +1,6 @@
 //! A run for a pull request: GitHub's Markdown.
 
-use crate::human::{budgets, kept, measured, other_reasons};
+use crate::human::{budgets, call_offs, kept, measured, other_reasons};
 use crate::numbers::{cell, time};
 use crate::summary;
 use crate::table::{LANE_HEADER, lane_rows};
@@ -54,6 +54,7 @@ pub fn render(verdict: &Verdict) -> String {
         None if verdict.steps.is_empty() => {}
         None => out.push_str(&steps(&verdict.steps)),
     }
+    out.push_str(&faults(verdict));
     let budgets = budgets(verdict);
     if !budgets.is_empty() {
         out.push_str("| budget | measured | limit | outcome |\n|---|---:|---:|---|\n");
@@ -69,6 +70,39 @@ pub fn render(verdict: &Verdict) -> String {
         out.push('\n');
     }
     out.push_str(&format!("Reproduce: {}\n", code(&verdict.reproduce)));
+    out
+}
+
+/// What was broken on purpose, and what was called off.
+fn faults(verdict: &Verdict) -> String {
+    let mut rows: Vec<[String; 3]> = verdict
+        .faults
+        .iter()
+        .map(|fault| {
+            let shown = match fault.reason.as_str() {
+                "" => fault.evidence.join("; "),
+                reason => reason.to_owned(),
+            };
+            [fault.fault.to_string(), fault.outcome.to_string(), shown]
+        })
+        .collect();
+    rows.extend(call_offs(verdict).into_iter().map(|(step, report)| {
+        let came = match report.worked {
+            true => "nobody noticed".to_owned(),
+            false => report.reason.clone(),
+        };
+        let what = format!("step {step} called off at {}", report.point);
+        [what, came, String::new()]
+    }));
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut out = "| broken or called off | came | evidence |\n|---|---|---|\n".to_owned();
+    for row in rows {
+        let cells = row.map(|cell| text(&cell));
+        out.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    out.push('\n');
     out
 }
 

@@ -196,6 +196,14 @@ impl Action {
         }
     }
 
+    /// Whether it is over as soon as it was done: nothing has to go on again, or to be mended.
+    pub fn is_over_at_once(&self) -> bool {
+        match self {
+            Action::Kill { .. } | Action::Restart | Action::Rival { .. } => false,
+            other => other.lasts_ms() == 0,
+        }
+    }
+
     /// Whether it can be done to this subject.
     pub fn fits(&self, subject: Subject) -> bool {
         match self {

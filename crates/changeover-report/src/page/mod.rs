@@ -7,6 +7,7 @@
 
 mod data;
 mod evidence;
+mod faults;
 mod html;
 mod sections;
 mod steps;
@@ -28,6 +29,7 @@ pub fn render(record: &Record) -> String {
         sections::head(record),
         sections::findings(record),
         sections::why(record),
+        faults::faults(record),
         sections::timeline(record),
         steps::steps(record),
         sections::budgets(record),

@@ -86,8 +86,8 @@ pub(crate) struct Story {
     pub(crate) steps: Vec<StepStory>,
     /// The gaps that a probe saw close: the lane, since when and until when.
     pub(crate) gaps: Vec<(String, u64, u64)>,
-    /// Quiet windows, full reads and the load, by name.
-    pub(crate) asides: Vec<(&'static str, u64, Option<u64>)>,
+    /// Quiet windows, full reads, faults at work and the load, by name.
+    pub(crate) asides: Vec<(String, u64, Option<u64>)>,
     pub(crate) first_moments: Vec<Moment>,
     pub(crate) last_moments: VecDeque<Moment>,
     pub(crate) bad_moments: Vec<Moment>,
@@ -181,12 +181,18 @@ impl Story {
 
     fn aside(&mut self, kind: &EventKind, at: u64) {
         let (name, begins) = match kind {
-            EventKind::QuietWindowStarted => ("quiet window", true),
-            EventKind::QuietWindowEnded => ("quiet window", false),
-            EventKind::FullReadIntent { .. } => ("full read", true),
-            EventKind::FullReadDone { .. } => ("full read", false),
-            EventKind::LoadDone => ("load", true),
-            EventKind::LoadEndDone => ("load", false),
+            EventKind::QuietWindowStarted => ("quiet window".to_owned(), true),
+            EventKind::QuietWindowEnded => ("quiet window".to_owned(), false),
+            EventKind::FullReadIntent { .. } => ("full read".to_owned(), true),
+            EventKind::FullReadDone { .. } => ("full read".to_owned(), false),
+            EventKind::FaultIntent { fault, .. } => (format!("fault {fault}"), true),
+            EventKind::FaultOver { fault, .. } => (format!("fault {fault}"), false),
+            // What is done at once is over at once.
+            EventKind::FaultDone { fault, .. } if fault.action.is_over_at_once() => {
+                (format!("fault {fault}"), false)
+            }
+            EventKind::LoadDone => ("load".to_owned(), true),
+            EventKind::LoadEndDone => ("load".to_owned(), false),
             _ => return,
         };
         if begins {
@@ -297,6 +303,7 @@ impl Story {
             bad: is_bad_news(&event.kind),
             kind: match event.kind {
                 EventKind::Marker { .. } => Some("marker"),
+                EventKind::FaultDone { .. } | EventKind::CallOffIntent { .. } => Some("fault"),
                 _ => None,
             },
         };

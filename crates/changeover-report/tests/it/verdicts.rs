@@ -3,14 +3,15 @@
 use crate::golden;
 use changeover_model::check::{Check, Severity};
 use changeover_model::event::Phase;
+use changeover_model::fault::{Fault, Point};
 use changeover_model::format::Kind;
 use changeover_model::history::{Class, Connection};
 use changeover_model::verdict::{
-    BudgetReport, Finding, FreshnessReport, GapReport, OperationCounts, PhaseReport, StepReport,
-    Verdict, VerdictOutcome,
+    BudgetReport, CallOffReport, FaultOutcome, FaultReport, Finding, FreshnessReport, GapReport,
+    GapSpan, OperationCounts, PhaseReport, PointOfNoReturn, StepReport, Verdict, VerdictOutcome,
 };
 use changeover_model::version::PathVersion;
-use changeover_report::{Look, human, summary};
+use changeover_report::{Look, human, markdown, summary};
 use serde_json::json;
 
 fn version(text: &str) -> PathVersion {
@@ -206,4 +207,64 @@ fn colour_codes_are_written_only_where_they_are_allowed() {
             .count();
         assert_eq!(controls, 0, "{plain}");
     }
+}
+
+/// A run in which something was broken, and the upgrade called off before it went through.
+fn broken_on_purpose() -> Verdict {
+    let fault = |text: &str, outcome, reason: &str, evidence: &[&str]| FaultReport {
+        fault: text.parse().unwrap(),
+        step: 2,
+        expected: text.parse::<Fault>().unwrap().expectation(),
+        before: "process 17 runs".to_owned(),
+        after: "process 18 runs".to_owned(),
+        evidence: evidence.iter().map(|&e| e.to_owned()).collect(),
+        outcome,
+        reason: reason.to_owned(),
+    };
+    let mut verdict = passed();
+    verdict.faults = vec![
+        fault(
+            "2:old:kill@ready",
+            FaultOutcome::Held,
+            "",
+            &["process 17 ended by our own hand (signal 9)"],
+        ),
+        fault(
+            "2:new:pause:2s@leader",
+            FaultOutcome::Missed,
+            "nothing shows that it took effect",
+            &[],
+        ),
+    ];
+    verdict.steps[0].called_off = Some(CallOffReport {
+        point: Point::Ready,
+        worked: true,
+        reason: String::new(),
+    });
+    let gap = &mut verdict.steps[1].gaps[2];
+    gap.longest_ms = Some(2100.0);
+    gap.unexplained_ms = Some(40.0);
+    gap.spans = vec![GapSpan {
+        from_ms: 1000.0,
+        to_ms: 3100.0,
+        fault: Some(verdict.faults[0].fault.clone()),
+    }];
+    verdict.point_of_no_return = vec![PointOfNoReturn {
+        step: 2,
+        point: Some(Point::Ready),
+        fails_at: None,
+        sentence: "v0.2.0 → current can be called off up to point ready, with all data".to_owned(),
+    }];
+    verdict
+}
+
+#[test]
+fn what_was_broken_on_purpose_is_told_apart_from_the_upgrade() {
+    let verdict = broken_on_purpose();
+    golden("faults.txt", &human::render(&verdict, Look::PLAIN));
+    golden("faults.md", &markdown::render(&verdict));
+    let sentence = summary::sentence(&verdict);
+    assert!(sentence.contains("beside outages of up to 2.1 s that faults explain"));
+    assert!(sentence.contains("1 of 2 faults held"), "{sentence}");
+    assert!(!sentence.contains("write gap 2.1 s"), "{sentence}");
 }
