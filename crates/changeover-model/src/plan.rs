@@ -315,9 +315,9 @@ impl Plan {
 
     /// The service that leads before a step, if all goes as planned.
     pub fn leader_before(&self, step: u32) -> &ServiceArgs {
-        let before = self.steps.iter().filter(|one| one.number < step);
-        let through = before.filter(|one| one.called_off_at.is_none());
-        let index = through.last().map_or(0, |one| one.number as usize);
+        let gone_through = |one: &&StepPlan| one.number < step && one.called_off_at.is_none();
+        let last = self.steps.iter().rev().find(gone_through);
+        let index = last.map_or(0, |one| one.number as usize);
         &self.services[index]
     }
 

@@ -1,7 +1,7 @@
 //! One run of one plan, from the first spawn to the last sweep.
 
 use crate::driver::{Driver, Launch, Running, StepFailed, Timeouts};
-use crate::faults::{Clients, Faults, SPARE_SLOT, Spare};
+use crate::faults::{Around, Clients, Faults, SPARE_SLOT, Spare};
 use crate::front_door::FrontDoor;
 use crate::full_read::full_read;
 use crate::launcher::{Equipment, Launcher, StoreAddress};
@@ -115,20 +115,19 @@ pub async fn rehearse(setup: Setup) -> Ending {
     clients.announce(run);
     let excuse = Excuse::default();
     let open_store = OpenStore::default();
-    clients.faults = Faults::of(
-        &plan,
-        &target,
-        &recorder,
-        work(&run_dir).join("points"),
-        Arc::clone(&live),
-        open_store.server(),
-        Clients {
+    let around = Around {
+        recorder: recorder.clone(),
+        sockets: work(&run_dir).join("points"),
+        live: Arc::clone(&live),
+        store: open_store.server(),
+        clients_side: Clients {
             template: target.client.clone(),
             door: clients.front_door.addr(),
             timeout: timeouts.operation,
         },
-        excuse.clone(),
-    );
+        excuse: excuse.clone(),
+    };
+    clients.faults = Faults::of(&plan, &target, around);
     let _sampler = Sampler::start(recorder.clone());
     let mut rehearsal = Rehearsal {
         premises: Premises::of(Arc::clone(&runtime), &run_dir),

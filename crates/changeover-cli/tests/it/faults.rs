@@ -2,7 +2,7 @@
 
 use crate::harness::{Rehearsal, told};
 use crate::postgres_server::Server;
-use changeover_model::event::EventKind;
+use changeover_model::event::{Event, EventKind};
 use changeover_model::fault::Point;
 use changeover_model::verdict::{FaultOutcome, Verdict, VerdictOutcome};
 
@@ -113,11 +113,10 @@ fn rehearses_upgrades_that_overlap_and_one_of_them_leads() {
     ] {
         let (run, verdict) = rehearse(&["--fault", fault]);
         assert_held(&verdict);
-        let switches = run
-            .events()
-            .into_iter()
-            .filter(|event| event.step == Some(1) && matches!(event.kind, EventKind::SwitchDone));
-        let last = switches.last().and_then(|event| event.slot);
+        let switched =
+            |event: &Event| event.step == Some(1) && matches!(event.kind, EventKind::SwitchDone);
+        let last = run.events().into_iter().rev().find(switched);
+        let last = last.and_then(|event| event.slot);
         assert_eq!(last.as_deref(), Some(slot), "{fault}");
     }
 }

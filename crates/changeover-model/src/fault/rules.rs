@@ -121,7 +121,7 @@ fn subject_is_there(fault: &Fault, plan: &Surroundings<'_>) -> Result<(), String
             Err("the new instance is not there yet; name point booting or a later one".to_owned())
         }
         Subject::Old
-            if point >= Point::FenceWritten
+            if point >= Point::PromoteSent
                 && plan.target.reach(Point::OldFenced, plan.runtime) != Reach::Held =>
         {
             Err(format!(

@@ -71,6 +71,18 @@ pub(crate) struct Clients {
     pub(crate) timeout: Duration,
 }
 
+/// What faults need of the rest of a rehearsal.
+pub(crate) struct Around {
+    pub(crate) recorder: Recorder,
+    /// A directory for sockets; it goes with the run.
+    pub(crate) sockets: PathBuf,
+    pub(crate) live: Arc<OnceLock<Arc<Live>>>,
+    pub(crate) store: SharedServer,
+    pub(crate) clients_side: Clients,
+    /// Held while something is broken that all instances need.
+    pub(crate) excuse: Excuse,
+}
+
 /// The slot of what is started beside a step's instances.
 pub(crate) const SPARE_SLOT: &str = "mz_3";
 
@@ -138,17 +150,16 @@ struct Step {
 }
 
 impl Faults {
-    /// Those of a plan; `None` if it has none. `sockets` is a directory that exists while instances run.
-    pub(crate) fn of(
-        plan: &Plan,
-        target: &Target,
-        recorder: &Recorder,
-        sockets: PathBuf,
-        live: Arc<OnceLock<Arc<Live>>>,
-        store: SharedServer,
-        clients_side: Clients,
-        excuse: Excuse,
-    ) -> Option<Self> {
+    /// Those of a plan; `None` if it has none.
+    pub(crate) fn of(plan: &Plan, target: &Target, around: Around) -> Option<Self> {
+        let Around {
+            recorder,
+            sockets,
+            live,
+            store,
+            clients_side,
+            excuse,
+        } = around;
         let called_off: BTreeMap<u32, Point> = plan
             .steps
             .iter()
@@ -161,7 +172,7 @@ impl Faults {
         let points = points.chain(called_off.values().copied());
         Some(Faults {
             shared: Arc::new(Shared {
-                recorder: recorder.clone(),
+                recorder,
                 faults: plan.faults.clone(),
                 reach: points
                     .map(|point| (point, target.reach(point, &plan.runtime)))

@@ -101,7 +101,7 @@ fn rehearses_faults_on_containers_with_evidence() {
             "--fault",
             "new:kill@ready",
             "--fault",
-            "old:pause:500ms@promote-sent",
+            "old:pause:500ms@catching-up",
             "--fault",
             "new:restart@serving",
         ],
