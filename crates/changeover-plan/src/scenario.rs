@@ -1,8 +1,10 @@
 //! Scenarios as presets: those of Materialize's platform checks that upgrade.
 
+use crate::attempts::{AbortRequest, AfterAbort};
 use crate::request::{Request, Strategy};
 use crate::seed::Seed;
 use changeover_model::catalog::Catalog;
+use changeover_model::fault::Point;
 use changeover_model::scenario::{Action, ScenarioAction, ScenarioPlan, When};
 use changeover_model::version::{PathVersion, Version};
 use std::collections::BTreeMap;
@@ -38,7 +40,7 @@ pub struct Preset {
 }
 
 /// All of them.
-pub const PRESETS: [Preset; 10] = [
+pub const PRESETS: [Preset; 11] = [
     Preset {
         name: "linear-manipulate-before",
         summary: "every version in turn; everything is changed before the first upgrade, and looked at after each",
@@ -99,7 +101,16 @@ pub const PRESETS: [Preset; 10] = [
         way: Way::Back(1),
         argument: None,
     },
+    Preset {
+        name: ROLLBACK,
+        summary: "as preflight-continue, but the ready upgrade is called off first: changed and looked at on the old leader, then upgraded",
+        way: Way::Back(1),
+        argument: None,
+    },
 ];
+
+/// The one whose upgrade is called off.
+const ROLLBACK: &str = "preflight-rollback";
 
 impl Preset {
     /// The preset of that name.
@@ -117,6 +128,13 @@ impl Preset {
         request
             .instance_args
             .extend(self.argument.map(str::to_owned));
+        if self.name == ROLLBACK && request.abort.is_none() {
+            request.abort = Some(AbortRequest {
+                at: Some(Point::Ready),
+                hop: Some(1),
+                then: AfterAbort::Retry,
+            });
+        }
         let open = request.strategy.is_none() && request.ends.is_none();
         if self.way == Way::Restarts {
             let given = request.versions.as_ref().and_then(|it| it.first().cloned());
@@ -182,6 +200,11 @@ impl Preset {
             "two-versions-back" | "four-versions-back" => {
                 actions.extend([(1, During, Manipulate1), (2, During, Manipulate2)]);
                 actions.extend((2..=steps).map(|step| (step, After, Validate)));
+            }
+            // Step 1 is the one that is called off.
+            ROLLBACK => {
+                actions.extend([(0, After, Manipulate1), (1, After, Manipulate2)]);
+                actions.extend((1..=steps).map(|step| (step, After, Validate)));
             }
             "upgrade-once" => actions.extend([
                 (1, During, Manipulate1),

@@ -2,6 +2,7 @@
 
 use crate::engine::Rehearsal;
 use changeover_model::event::EventKind;
+use changeover_model::scenario::Action;
 use changeover_model::verdict::VerdictOutcome;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -44,13 +45,17 @@ fn checks(expected: &str) -> tempfile::TempDir {
 }
 
 fn run(checks: &Path) -> Rehearsal {
+    run_scenario("restarts", "v0.5.0", checks)
+}
+
+fn run_scenario(name: &str, versions: &str, checks: &Path) -> Rehearsal {
     let checks = checks.to_string_lossy();
     Rehearsal::start(
         &[
             "--scenario",
-            "restarts",
+            name,
             "--versions",
-            "v0.5.0",
+            versions,
             "--rate",
             "50",
             "--probe-interval",
@@ -108,4 +113,23 @@ fn rehearses_a_scenario_whose_check_fails_and_says_where() {
         "{}",
         finding.message
     );
+}
+
+#[test]
+fn rehearses_an_upgrade_that_is_rolled_back_and_looks_at_the_old_leader() {
+    let place = checks("2");
+    let mut run = run_scenario("preflight-rollback", "v0.5.0,v0.6.0", place.path());
+    let verdict = run.pass();
+    let worked = |step: usize| verdict.steps[step].called_off.as_ref().map(|it| it.worked);
+    assert_eq!((worked(0), worked(1)), (Some(true), None));
+    // Looked at on the old leader, and again when the next attempt had gone through.
+    let looked = run
+        .events()
+        .iter()
+        .filter(|kind| {
+            matches!(kind, EventKind::UserCheckDone { check, action: Action::Validate, problem: None }
+                if check == "table")
+        })
+        .count();
+    assert_eq!(looked, 2);
 }
