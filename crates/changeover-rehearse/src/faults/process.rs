@@ -49,9 +49,20 @@ async fn pause(
     about: About,
     how_long: Duration,
 ) {
-    let paused = handle
-        .disturb(Disturbance::Pause, RestartReason::Fault)
-        .await;
+    let stop = || handle.disturb(Disturbance::Pause, RestartReason::Fault);
+    let mut watch = handle.watch();
+    let mut starts = watch.borrow_and_update().starts;
+    let mut paused = stop().await;
+    for _ in 0..ATTEMPTS {
+        if paused.is_ok() {
+            break;
+        }
+        // It ended by itself at this very moment; the next process is meant.
+        let next = watch.wait_for(|state| state.starts > starts || is_gone(state));
+        let _ = timeout(PATIENCE, next).await;
+        starts = watch.borrow().starts;
+        paused = stop().await;
+    }
     let after = handle.condition().await;
     let evidence = match &paused {
         Ok(()) => Some(after.clone()),
@@ -170,6 +181,10 @@ async fn once(handle: &Handle, how: Disturbance) -> Result<String, String> {
         Some((end, false)) => Err(format!("process {pid} had ended by itself ({end})")),
         None => Err(format!("process {pid} ended, nobody knows how")),
     }
+}
+
+fn is_gone(state: &State) -> bool {
+    matches!(state.now, Now::Gone(_))
 }
 
 /// Waits until a process runs again, or the instance is gone.
