@@ -424,7 +424,7 @@ impl Rehearsal {
         }
         let replaced = self.driver.replace(leader, step, launch).await;
         if let Some(faults) = &self.driver.surroundings.faults {
-            faults.end(self.driver.cancel.is_cancelled()).await;
+            faults.end(&self.driver.cancel).await;
         }
         if let Some(moments) = self.driver.surroundings.moments.get() {
             // Also of a step that failed: what was begun is not broken off.

@@ -80,6 +80,7 @@ async fn held(shared: &Arc<Shared>, mut waiting: UnixStream, point: Point, steps
     if !steps.contains(&number) {
         return;
     }
+    let ended = shared.step().ended.clone();
     let needed = shared.needs_old(number);
     if point == Point::OldFenced && !needed.is_empty() {
         let mut done = shared.done.subscribe();
@@ -94,13 +95,20 @@ async fn held(shared: &Arc<Shared>, mut waiting: UnixStream, point: Point, steps
         // It may be here before the driver knows that it runs.
         Party::New => {
             let mut new = shared.new.subscribe();
-            if new.wait_for(Option::is_some).await.is_err() {
+            let came = ended
+                .run_until_cancelled(new.wait_for(Option::is_some))
+                .await;
+            if !matches!(came, Some(Ok(_))) {
                 return;
             }
         }
         Party::Old if point == Point::Retiring => {
             let mut retiring = shared.retiring.subscribe();
-            if retiring.wait_for(|begun| *begun).await.is_err() {
+            // A step that fails never comes so far.
+            let begun = ended
+                .run_until_cancelled(retiring.wait_for(|begun| *begun))
+                .await;
+            if !matches!(begun, Some(Ok(_))) {
                 return;
             }
         }

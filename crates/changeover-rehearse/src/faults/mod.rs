@@ -332,19 +332,19 @@ impl Faults {
         self.shared.faults.iter().any(races)
     }
 
-    /// The step is over, `completed` or not: ends what lasts, and says what did not happen. What is broken and ends by
-    /// itself is waited for, unless the run is `interrupted`.
-    pub(crate) async fn end(&self, interrupted: bool) {
+    /// The step is over: ends what lasts, and says what did not happen. What is broken and ends by itself is waited for,
+    /// until the run is cancelled.
+    pub(crate) async fn end(&self, cancel: &CancellationToken) {
         let (tasks, over, number) = {
             let step = self.shared.step();
             step.ended.cancel();
             (step.tasks.clone(), step.over.clone(), step.number)
         };
         tasks.close();
-        if interrupted {
+        if cancel.run_until_cancelled(tasks.wait()).await.is_none() {
             over.cancel();
+            tasks.wait().await;
         }
-        tasks.wait().await;
         over.cancel();
         let winner = self.shared.step().winner.take();
         if let Some(winner) = winner {
@@ -435,7 +435,11 @@ impl Shared {
                 fault.point,
                 Point::FenceWritten | Point::NewRestarting | Point::Leader | Point::Serving
             );
-            fault.is_in(step) && fault.subject == Subject::Old && behind
+            let of_old = matches!(
+                fault.subject,
+                Subject::Old | Subject::Link(fault::Link::OldStore)
+            );
+            fault.is_in(step) && of_old && behind
         };
         let faults = self.faults.iter().filter(late);
         faults.map(|fault| fault.point).collect()
@@ -559,8 +563,13 @@ impl Shared {
                 Some(link) => links::disturb(self, fault, link).await,
                 None => self.missed(&fault, "there is no such link".to_owned()),
             },
-            (_, Action::PromoteTwice) => {
-                // Where the first promotion waits for us, so does the second.
+            // Where the first promotion waits for us, so does the second; and where nobody serves before the instance goes
+            // on, no client is served.
+            (_, Action::PromoteTwice) if fault.point == Point::PromoteSent => {
+                let shared = Arc::clone(self);
+                self.beside(async move { shared.call(fault).await });
+            }
+            (_, Action::Ddl { .. }) if fault.point >= Point::PromoteSent => {
                 let shared = Arc::clone(self);
                 self.beside(async move { shared.call(fault).await });
             }
