@@ -134,6 +134,11 @@ impl Judge {
             return;
         }
         self.workload.total += 1;
+        if let Some(model) = model_of(operation) {
+            let (total, succeeded) = self.workload.by_model.entry(model.name()).or_default();
+            *total += 1;
+            *succeeded += u64::from(ok);
+        }
         if ok {
             let (reads, writes) = reads_and_writes(operation);
             self.workload.reads += u64::from(reads);
@@ -361,7 +366,7 @@ impl Judge {
         doubts.extend(observed::doubts(&self.plan, &self.events));
         doubts.extend(quality::doubts_of_workload(
             &self.plan,
-            self.workload,
+            &self.workload,
             timeline,
         ));
         if timeline.load_began.is_some() {

@@ -7,6 +7,7 @@ use crate::stats::{SECOND, ms};
 use crate::timeline::{StepTimes, Timeline, Window};
 use changeover_model::event::Phase;
 use changeover_model::plan::Plan;
+use std::collections::BTreeMap;
 
 /// How many sends of a lane in a step may leave late: a twentieth.
 const LATE_SHARE: usize = 20;
@@ -195,8 +196,11 @@ pub(crate) fn doubts_of_windows(plan: &Plan, timeline: &Timeline, faults: &Fault
     doubts
 }
 
+/// From fewer operations of a model nobody can tell that it does not work.
+const ENOUGH_OF_A_MODEL: u64 = 10;
+
 /// What the workload did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct WorkloadCounts {
     /// Operations.
     pub(crate) total: u64,
@@ -204,12 +208,14 @@ pub(crate) struct WorkloadCounts {
     pub(crate) writes: u64,
     /// Answered reads.
     pub(crate) reads: u64,
+    /// By model: operations, and those of them that were acknowledged or answered.
+    pub(crate) by_model: BTreeMap<&'static str, (u64, u64)>,
 }
 
 /// Doubts about the workload: nothing acknowledged, nothing read, or less than half of the planned rate sent.
 pub(crate) fn doubts_of_workload(
     plan: &Plan,
-    counts: WorkloadCounts,
+    counts: &WorkloadCounts,
     timeline: &Timeline,
 ) -> Vec<String> {
     let mut doubts = Vec::new();
@@ -231,6 +237,13 @@ pub(crate) fn doubts_of_workload(
     }
     if counts.reads == 0 {
         doubts.push("the workload has no answered read".to_owned());
+    }
+    for (model, (total, ok)) in &counts.by_model {
+        if *total >= ENOUGH_OF_A_MODEL && *ok == 0 {
+            doubts.push(format!(
+                "none of the {total} operations of workload {model} succeeded, so nothing is known of it"
+            ));
+        }
     }
     let ran = Window {
         start: began,

@@ -126,10 +126,12 @@ pub(crate) fn items(scalars: &mut Scalars, json: &str, mut each: impl FnMut(Scal
     Some(())
 }
 
-/// The items of a list without its brackets, whatever they are.
+/// The items of a list without its brackets, whatever they are. What no number or text can hold, such as `1e400`, makes
+/// one item of all that is left: somebody was shown it, and nobody wrote it.
 fn others(scalars: &mut Scalars, inner: &str, mut each: impl FnMut(Scalar)) -> Option<()> {
     let json = format!("[{inner}]");
-    let list: Vec<Value> = serde_json::from_str(&json).ok()?;
+    let list: Vec<Value> =
+        serde_json::from_str(&json).unwrap_or_else(|_| vec![Value::String(inner.to_owned())]);
     for value in &list {
         each(scalars.of_value(value));
     }
@@ -173,6 +175,8 @@ mod tests {
         );
         assert_eq!(read("null"), numbers(&[]));
         assert_eq!(read(r#"["a",1]"#).map(|list| list.len()), Some(2));
+        // No number holds it: what is left is one item, so that what was shown before it is not lost.
+        assert_eq!(read("[1,1e400,2]").map(|list| list.len()), Some(2));
         assert_eq!(read("7"), None);
         assert_eq!(read("{}"), None);
     }

@@ -6,6 +6,7 @@ use crate::lanes::LaneId;
 use crate::stats::{from_ms, ms};
 use crate::timeline::{Timeline, Window};
 use changeover_model::check::{Check, Severity};
+use changeover_model::fault::Action;
 use changeover_model::history::Class;
 use changeover_model::plan::{Plan, Timeout};
 use changeover_model::verdict::{FaultOutcome, FaultReport, Finding};
@@ -81,6 +82,10 @@ fn unexpected(broken: &Broken, faults: &Faults, run: &Aftermath<'_>) -> Option<S
     let completed = run.timeline.step(step).is_some_and(|times| times.completed);
     if planned.called_off_at.is_none() && !completed && run.timeline.interrupted.is_none() {
         return Some(format!("step {step} was not completed"));
+    }
+    // It was seen to run, and then to leave by itself.
+    if matches!(broken.fault.action, Action::Rival { .. }) && broken.evidence.len() < 2 {
+        return Some("the other instance was still there when the step ended".to_owned());
     }
     if let Some((lane, ..)) = run.unrecovered.iter().find(|(_, of, _)| *of == step) {
         return Some(format!("lane {lane} was not served again"));

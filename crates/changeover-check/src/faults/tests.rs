@@ -285,3 +285,28 @@ fn an_end_by_a_fault_is_nobodys_fault_and_any_other_still_is() {
     );
     assert!(errors(&leader_crashed).contains(&Check::IllegalTransition));
 }
+
+#[test]
+fn a_rival_that_stays_breaks_what_was_expected() {
+    const RIVAL: &str = "upgrade:rival@ready";
+    let rival = |left: Option<&'static str>| {
+        move |e: &mut Events| {
+            intent(e, 1200, RIVAL);
+            done(e, 1210, RIVAL, Some("mz_3 (generation 1) runs beside it"));
+            e.at_ms(1990).push(EventKind::FaultOver {
+                fault: RIVAL.parse::<Fault>().unwrap().in_step(1),
+                after: "gone".to_owned(),
+                evidence: left.map(str::to_owned),
+            });
+        }
+    };
+    let left = verdict(
+        RIVAL,
+        rival(Some("process 9 ended by itself (exit 1)")),
+        &[],
+    );
+    assert_eq!(left.faults[0].outcome, FaultOutcome::Held);
+    let stayed = verdict(RIVAL, rival(None), &[]);
+    assert_eq!(stayed.faults[0].outcome, FaultOutcome::Broken);
+    assert_eq!(errors(&stayed), [Check::FaultBroken]);
+}

@@ -5,6 +5,8 @@ use crate::postgres_server::Server;
 use changeover_model::event::{Event, EventKind};
 use changeover_model::fault::Point;
 use changeover_model::verdict::{FaultOutcome, Verdict, VerdictOutcome};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// Budgets that no machine exceeds: what is tested is what faults do, and not how fast.
 const BUDGETS: [&str; 6] = [
@@ -174,4 +176,32 @@ fn rehearses_a_hop_that_is_called_off_and_goes_on_with_the_next_version() {
         .map(|step| format!("{} {} {}", step.from, step.to, step.called_off.is_some()))
         .collect();
     assert_eq!(hops, ["v0.1.0 v0.2.0 true", "v0.1.0 v0.3.0 false"]);
+}
+
+#[test]
+fn rehearses_and_is_interrupted_while_something_is_broken_and_leaves_nothing() {
+    // Each lasts far longer than anybody would wait: one in a step that goes on, one where a step ends.
+    for (fault, stays) in [
+        ("old:pause:50m@catching-up", Point::CatchingUp),
+        (
+            "link(clients,front-door):delay:10ms:50m@serving",
+            Point::Serving,
+        ),
+    ] {
+        let options = [
+            &["--versions", "v0.1.0,v0.2.0"],
+            &BUDGETS[..],
+            &["--fault", fault],
+        ];
+        let mut run = Rehearsal::start(&options.concat());
+        run.until(
+            "the fault",
+            |kind| matches!(kind, EventKind::FaultDone { fault, .. } if fault.point == stays),
+        );
+        kill(Pid::from_raw(run.pid() as i32), Signal::SIGINT).unwrap();
+        let output = run.finish();
+        assert_eq!(output.status.code(), Some(130), "{}", told(&output));
+        run.assert_no_orphans();
+        assert!(!run.dir().join("work").exists());
+    }
 }

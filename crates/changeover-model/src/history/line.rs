@@ -162,10 +162,12 @@ pub(super) fn check_times(
             return Err(HistoryError::TooLate { field, at });
         }
     }
-    match returned {
-        Some(returned) if returned < invoke => {
-            Err(HistoryError::ReturnBeforeInvoke { invoke, returned })
-        }
-        _ => Ok(()),
+    match [returned, ended]
+        .into_iter()
+        .flatten()
+        .find(|end| *end < invoke)
+    {
+        Some(returned) => Err(HistoryError::ReturnBeforeInvoke { invoke, returned }),
+        None => Ok(()),
     }
 }

@@ -94,6 +94,7 @@ async fn rival(shared: &Arc<Shared>, fault: Fault, spare: Spare, about: About) {
             ended = rival.ended() => Some(ended),
             () = ended_step.cancelled() => None,
         };
+        // That it left by itself is what shows that no two of one generation go on.
         let (after, by_itself) = match ended {
             Some(ended) => (
                 format!("process {pid} ended by itself ({})", ended.end),
@@ -118,8 +119,8 @@ async fn rival(shared: &Arc<Shared>, fault: Fault, spare: Spare, about: About) {
         }
         event(EventKind::FaultOver {
             fault,
+            evidence: by_itself.then(|| after.clone()),
             after,
-            evidence: None,
         });
     });
 }
