@@ -422,7 +422,7 @@ impl Rehearsal {
                 spares,
             );
         }
-        let replaced = self.driver.replace(leader, step, launch).await;
+        let replaced = Box::pin(self.driver.replace(leader, step, launch)).await;
         if let Some(faults) = &self.driver.surroundings.faults {
             faults.end(&self.driver.cancel).await;
         }

@@ -181,6 +181,18 @@ fn seen_directly(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
                     shown(&[event]),
                 ));
             }
+            // Some services leave by themselves then, and some stay up, ready for ever.
+            EventKind::StopIntent {
+                reason: StopReason::Skipped,
+            } => findings.push(Finding {
+                check: Check::OldLeaderLingered,
+                severity: Severity::Warning,
+                step,
+                message: format!(
+                    "{who} was skipped by a later promotion, did not leave by itself and was retired"
+                ),
+                evidence: shown(&[event]),
+            }),
             EventKind::CrashLoop { ends, log } => {
                 let ends: Vec<String> = ends.iter().map(ToString::to_string).collect();
                 findings.push(error(
@@ -304,6 +316,17 @@ mod tests {
             waited_ms: 5000,
             missing: "status ReadyToPromote".to_owned(),
         }
+    }
+
+    #[test]
+    fn a_generation_that_was_skipped_and_stays_is_a_warning() {
+        let skipped = checks(|e| {
+            e.step(1).on(1).push(EventKind::StopIntent {
+                reason: StopReason::Skipped,
+            });
+        });
+        let expected = (Check::OldLeaderLingered, Severity::Warning, Some(1));
+        assert_eq!(skipped, [expected]);
     }
 
     #[test]

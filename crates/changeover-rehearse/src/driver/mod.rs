@@ -286,7 +286,8 @@ impl<S: Surroundings> Driver<S> {
         let mut new = None;
         let mut course = Course::default();
         let result = self
-            .unless_cancelled(self.unless_planned_otherwise(async {
+            // On the heap: what goes on in a step is too much for a small stack.
+            .unless_cancelled(Box::pin(self.unless_planned_otherwise(async {
                 self.surroundings.at(Point::BeforeBoot).await;
                 // Called off, it is not started any more.
                 tokio::task::yield_now().await;
@@ -307,17 +308,17 @@ impl<S: Surroundings> Driver<S> {
                 }?;
                 self.race_ends().await;
                 Ok(())
-            }))
+            })))
             .await;
         if let Err(Obstacle::Overtaken(winner)) = result {
             let gave_way = self
-                .unless_cancelled(self.give_way(
+                .unless_cancelled(Box::pin(self.give_way(
                     &winner,
                     new.take(),
                     old,
                     &launch.expected_version,
                     &mut course,
-                ))
+                )))
                 .await;
             let new = self
                 .conclude(&about, gave_way, Some(*winner), &course)
@@ -326,7 +327,7 @@ impl<S: Surroundings> Driver<S> {
             return Ok(new);
         }
         if let Err(Obstacle::CalledOff(point)) = result {
-            return Err(self.call_off(&about, point, new, old, &course).await);
+            return Err(Box::pin(self.call_off(&about, point, new, old, &course)).await);
         }
         let new = self.conclude(&about, result, new, &course).await?;
         // It is gone; what it may have left behind is not worth a millisecond of the step.
