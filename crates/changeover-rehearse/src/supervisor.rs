@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 /// How long after a crash the process is started again.
@@ -93,6 +93,16 @@ impl Excuse {
 /// As long as it lives, crashes count for nothing.
 #[derive(Debug)]
 pub struct ExcuseGuard(Excuse);
+
+impl ExcuseGuard {
+    /// Lets crashes count again after so long. Must be called within a runtime.
+    pub fn drop_after(self, time: Duration) {
+        tokio::spawn(async move {
+            sleep(time).await;
+            drop(self);
+        });
+    }
+}
 
 impl Drop for ExcuseGuard {
     fn drop(&mut self) {

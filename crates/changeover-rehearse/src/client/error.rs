@@ -1,6 +1,6 @@
 //! Why an operation did not succeed.
 
-use changeover_model::history::{ErrorKind, OpError};
+use changeover_model::history::{ErrorKind, OpError, Outcome};
 use std::fmt;
 use std::io;
 use thiserror::Error;
@@ -25,9 +25,12 @@ impl ClientError {
         self.error.sqlstate.as_deref()
     }
 
-    /// Whether the server said so in a way that rules out that it did what it was asked for.
-    pub(crate) fn rules_out_an_effect(&self) -> bool {
-        self.definite
+    /// What became of the change that was asked for: without effect if the server said so, or if nobody was there.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self.definite || self.kind() == ErrorKind::Refused {
+            true => Outcome::Fail,
+            false => Outcome::Unknown,
+        }
     }
 
     /// As the history has it.

@@ -498,6 +498,6 @@ fn step_about(step: u32, spec: &InstanceSpec) -> About {
 }
 
 /// An instance in a sentence.
-fn name(spec: &InstanceSpec) -> String {
+pub(crate) fn name(spec: &InstanceSpec) -> String {
     format!("{} (generation {})", spec.slot, spec.generation)
 }

@@ -1,7 +1,6 @@
 //! The upgrade's own calls, made too early, twice, or to the wrong instance.
 
 use super::{Instance, Shared};
-use changeover_model::event::EventKind;
 use changeover_model::fault::{Action, Fault};
 use std::sync::Arc;
 
@@ -10,27 +9,16 @@ use std::sync::Arc;
 pub(super) async fn call(shared: &Arc<Shared>, fault: Fault, instance: Instance) {
     let about = shared.about(Some(instance.handle.spec()));
     let api = &instance.control.api;
-    let before = api.status().await.to_string();
-    shared.event(
-        &about,
-        EventKind::FaultIntent {
-            fault: fault.clone(),
-            before,
-        },
-    );
-    let (asked, answer) = match fault.action {
+    let it = shared.begin(about, fault, api.status().await.to_string());
+    let (asked, answer) = match it.fault.action {
         Action::SkipCatchup => ("skip-catchup", api.answer_to_skip_catchup().await),
         _ => ("promote", api.answer_to_promotion().await),
     };
     let after = api.status().await.to_string();
     // An answer has a code; without one the call went nowhere.
     let answered = answer.starts_with(|c: char| c.is_ascii_digit());
-    shared.event(
-        &about,
-        EventKind::FaultDone {
-            fault,
-            after,
-            evidence: answered.then(|| format!("{asked} was answered {}", answer.trim())),
-        },
+    it.done(
+        after,
+        answered.then(|| format!("{asked} was answered {}", answer.trim())),
     );
 }

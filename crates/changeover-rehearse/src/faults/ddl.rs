@@ -1,11 +1,10 @@
 //! A client that changes definitions, through the front door.
 
-use super::{Clients, Shared};
+use super::{Clients, Happening, Shared};
 use crate::client::{Client, ClientError, ClientTarget};
-use crate::record::{About, Recorder};
 use changeover_model::event::EventKind;
 use changeover_model::fault::{Action, Fault};
-use changeover_model::history::{ErrorKind, Outcome};
+use changeover_model::history::Outcome;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -15,74 +14,60 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Changes definitions once, or for so long.
 pub(super) async fn change(shared: &Arc<Shared>, fault: Fault, clients: Clients) {
-    let about = shared.about(None);
-    shared.event(
-        &about,
-        EventKind::FaultIntent {
-            fault: fault.clone(),
-            before: "no table of this fault".to_owned(),
-        },
+    let it = shared.begin(
+        shared.about(None),
+        fault,
+        "no table of this fault".to_owned(),
     );
-    let name = |number: u32| {
-        let step = fault.step.unwrap_or(0);
-        format!("changeover_fault_{step}_{}_{number}", fault.point as u8)
-    };
-    let first = create(&shared.recorder, &about, &clients, &name(0)).await;
-    shared.event(
-        &about,
-        EventKind::FaultDone {
-            fault: fault.clone(),
-            after: format!("CREATE TABLE {}: {first:?}", name(0)),
-            evidence: (first == Outcome::Ok).then(|| format!("{} was created", name(0))),
-        },
+    let name = table(&it.fault, 0);
+    let first = create(&it, &clients, &name).await;
+    it.done(
+        format!("CREATE TABLE {name}: {first:?}"),
+        (first == Outcome::Ok).then(|| format!("{name} was created")),
     );
-    let Action::Ddl { ms: Some(ms) } = fault.action else {
+    let Action::Ddl { ms: Some(ms) } = it.fault.action else {
         return;
     };
-    let (over, recorder) = (shared.step().over.clone(), shared.recorder.clone());
-    let names: Vec<String> = (1..=u32::try_from(ms / 20 + 1).unwrap_or(u32::MAX))
-        .map(name)
-        .collect();
+    let over = shared.step().over.clone();
     shared.beside(async move {
         let until = Instant::now() + Duration::from_millis(ms);
-        let mut made = 1;
-        for name in names {
+        let mut made = u32::from(first == Outcome::Ok);
+        for number in 1.. {
             if Instant::now() >= until || over.is_cancelled() {
                 break;
             }
-            made += u32::from(create(&recorder, &about, &clients, &name).await == Outcome::Ok);
+            let created = create(&it, &clients, &table(&it.fault, number)).await;
+            made += u32::from(created == Outcome::Ok);
             sleep(PAUSE).await;
         }
-        recorder.event(
-            &about,
-            EventKind::FaultOver {
-                fault,
-                after: format!("{made} tables of this fault"),
-                evidence: Some(format!("{made} tables were created")),
-            },
+        it.over(
+            format!("{made} tables of this fault"),
+            Some(format!("{made} tables were created")),
         );
     });
 }
 
+fn table(fault: &Fault, number: u32) -> String {
+    let step = fault.step.unwrap_or(0);
+    format!("changeover_fault_{step}_{}_{number}", fault.point as u8)
+}
+
 /// Creates a table; what was certainly refused is tried again, as leaders come and go.
-async fn create(recorder: &Recorder, about: &About, clients: &Clients, name: &str) -> Outcome {
+async fn create(it: &Happening, clients: &Clients, name: &str) -> Outcome {
     let sql = format!("CREATE TABLE {name} (id BIGINT NOT NULL)");
     let deadline = Instant::now() + clients.timeout * 3;
     loop {
-        recorder.event(
-            about,
-            EventKind::DdlIntent {
-                statement: sql.clone(),
-                makes: vec![format!("column {name}.id")],
-                drops: Vec::new(),
-            },
-        );
+        it.event(EventKind::DdlIntent {
+            statement: sql.clone(),
+            makes: vec![format!("column {name}.id")],
+            drops: Vec::new(),
+        });
         let outcome = match attempt(clients, &sql).await {
             Ok(()) => Outcome::Ok,
-            Err(Some(error)) if !refused(&error) => Outcome::Unknown,
-            Err(_) => Outcome::Fail,
+            Err(Some(error)) => error.outcome(),
+            Err(None) => Outcome::Fail,
         };
-        recorder.event(about, EventKind::DdlDone { outcome });
+        it.event(EventKind::DdlDone { outcome });
         if outcome != Outcome::Fail || Instant::now() >= deadline {
             return outcome;
         }
@@ -99,8 +84,4 @@ async fn attempt(clients: &Clients, sql: &str) -> Result<(), Option<ClientError>
     client.execute(sql, limit).await.map_err(Some)?;
     client.close().await;
     Ok(())
-}
-
-fn refused(error: &ClientError) -> bool {
-    error.rules_out_an_effect() || error.kind() == ErrorKind::Refused
 }

@@ -1,31 +1,96 @@
-//! Links, broken by rules.
+//! Links between instances, clients and the metadata store: put there where one is to be broken, and broken by rules.
 
-use super::Shared;
-use crate::link::{Done, Guard, Link, Rule};
-use crate::record::About;
-use changeover_model::event::EventKind;
-use changeover_model::fault::{Action, Fault};
+use super::{AFTERMATH, Faults, Instance, Shared};
+use crate::launcher::StoreAddress;
+use crate::link::{Done, Link, Rule};
+use changeover_model::fault::{self, Action, Fault, Subject};
 use changeover_runtime::RuntimeError;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::time::sleep;
 
-/// How long after a link was mended those who failed for it may need.
-const AFTERMATH: Duration = Duration::from_secs(1);
+impl Faults {
+    /// The metadata store's address for an instance: through a link of its own, if one of its steps breaks it.
+    ///
+    /// # Errors
+    ///
+    /// When no link can be put there.
+    pub(crate) async fn way_to_store(
+        &self,
+        generation: u64,
+        brings_up: u32,
+        replaced_in: &[u32],
+        store: StoreAddress,
+    ) -> Result<StoreAddress, RuntimeError> {
+        let breaks = |fault: &Fault| match fault.subject {
+            Subject::Link(fault::Link::NewStore) => fault.is_in(brings_up),
+            Subject::Link(fault::Link::OldStore) => replaced_in.iter().any(|s| fault.is_in(*s)),
+            _ => false,
+        };
+        if !self.shared.faults.iter().any(breaks) {
+            return Ok(store);
+        }
+        let (link, address) = to_store(&store.address).await?;
+        let server = through(store.server.reveal(), link.addr()).into();
+        self.shared.links().insert(generation, Arc::new(link));
+        Ok(StoreAddress { address, server })
+    }
+
+    /// Where clients connect: through a link, if one is to be broken.
+    ///
+    /// # Errors
+    ///
+    /// When no link can be put there.
+    pub(crate) async fn way_to_door(&self, door: SocketAddr) -> Result<SocketAddr, RuntimeError> {
+        let breaks = |fault: &Fault| fault.subject == Subject::Link(fault::Link::ClientsDoor);
+        if !self.shared.faults.iter().any(breaks) {
+            return Ok(door);
+        }
+        let link = Link::to(door).await.map_err(|error| {
+            RuntimeError::new(format!(
+                "no link can be put between clients and the front door: {error}"
+            ))
+        })?;
+        let addr = link.addr();
+        // Asked for once.
+        let _ = self.shared.clients.set(Arc::new(link));
+        Ok(addr)
+    }
+}
+
+impl Shared {
+    /// The link that a fault of this step is about.
+    pub(super) fn link(&self, link: fault::Link) -> Option<Arc<Link>> {
+        let step = self.step();
+        let new = || self.new.borrow().as_ref().map(generation);
+        match link {
+            fault::Link::ClientsDoor => self.clients.get().cloned(),
+            // It is there before its instance is.
+            fault::Link::NewStore => self.store_link(new().or(step.brings_up)?),
+            fault::Link::OldStore => self.store_link(generation(step.old.as_ref()?)),
+        }
+    }
+
+    fn store_link(&self, generation: u64) -> Option<Arc<Link>> {
+        self.links().get(&generation).cloned()
+    }
+
+    fn links(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Link>>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn generation(instance: &Instance) -> u64 {
+    instance.handle.spec().generation
+}
 
 /// Breaks a link.
 pub(super) async fn disturb(shared: &Arc<Shared>, fault: Fault, link: Arc<Link>) {
-    let about = shared.about(None);
-    let before = words(&link);
-    shared.event(
-        &about,
-        EventKind::FaultIntent {
-            fault: fault.clone(),
-            before,
-        },
-    );
+    let it = shared.begin(shared.about(None), fault, words(&link));
     let ms = Duration::from_millis;
-    let rule = match fault.action {
+    let rule = match it.fault.action {
         Action::Delay { by_ms, .. } => Rule::Delay(ms(by_ms)),
         Action::HalfOpen { .. } => Rule::HalfOpen,
         Action::BlackHole { .. } => Rule::BlackHole,
@@ -33,58 +98,24 @@ pub(super) async fn disturb(shared: &Arc<Shared>, fault: Fault, link: Arc<Link>)
         _ => {
             let reset = link.reset();
             let evidence = (reset > 0).then(|| format!("{reset} connections were reset"));
-            let after = words(&link);
-            shared.event(
-                &about,
-                EventKind::FaultDone {
-                    fault,
-                    after,
-                    evidence,
-                },
-            );
-            return;
+            return it.done(words(&link), evidence);
         }
     };
     let excuse = shared.excuse.hold();
-    let guard = link.breaks(rule);
-    shared.event(
-        &about,
-        EventKind::FaultDone {
-            fault: fault.clone(),
-            after: format!("broken by {}", fault.action),
-            evidence: shown(guard.done()),
-        },
+    let broken = link.breaks(rule);
+    it.done(
+        format!("broken by {}", it.fault.action),
+        shown(broken.done()),
     );
     let over = shared.step().over.clone();
-    let lasts = ms(fault.action.lasts_ms());
-    let recorder = shared.recorder.clone();
     shared.beside(async move {
-        let _ = over.run_until_cancelled(tokio::time::sleep(lasts)).await;
-        mended(&recorder, &about, fault, &link, guard);
-        tokio::spawn(async move {
-            tokio::time::sleep(AFTERMATH).await;
-            drop(excuse);
-        });
+        let lasts = ms(it.fault.action.lasts_ms());
+        let _ = over.run_until_cancelled(sleep(lasts)).await;
+        let evidence = shown(broken.done());
+        drop(broken);
+        it.over(words(&link), evidence);
+        excuse.drop_after(AFTERMATH);
     });
-}
-
-fn mended(
-    recorder: &crate::record::Recorder,
-    about: &About,
-    fault: Fault,
-    link: &Link,
-    guard: Guard,
-) {
-    let evidence = shown(guard.done());
-    drop(guard);
-    recorder.event(
-        about,
-        EventKind::FaultOver {
-            fault,
-            after: words(link),
-            evidence,
-        },
-    );
 }
 
 fn words(link: &Link) -> String {
@@ -115,7 +146,7 @@ fn shown(done: Done) -> Option<String> {
 }
 
 /// A link to where a metadata store's address leads, and the address that leads through it.
-pub(super) async fn to_store(address: &str) -> Result<(Link, SocketAddr, String), RuntimeError> {
+async fn to_store(address: &str) -> Result<(Link, String), RuntimeError> {
     let refuse = |problem: &str| {
         RuntimeError::new(format!(
             "no link can be put between an instance and the metadata store: {problem}"
@@ -135,8 +166,8 @@ pub(super) async fn to_store(address: &str) -> Result<(Link, SocketAddr, String)
     let link = Link::to(upstream)
         .await
         .map_err(|error| refuse(&error.to_string()))?;
-    let addr = link.addr();
-    Ok((link, upstream, through(address, addr)))
+    let address = through(address, link.addr());
+    Ok((link, address))
 }
 
 /// The `host:port` of a URL.
@@ -148,7 +179,7 @@ fn authority(url: &str) -> Option<&str> {
 }
 
 /// The same URL with another place.
-pub(super) fn through(url: &str, addr: SocketAddr) -> String {
+fn through(url: &str, addr: SocketAddr) -> String {
     match authority(url) {
         Some(place) => {
             let at = place.as_ptr() as usize - url.as_ptr() as usize;

@@ -8,6 +8,7 @@
 
 mod calls;
 mod ddl;
+mod happening;
 mod hold;
 mod links;
 mod overlap;
@@ -15,9 +16,10 @@ mod process;
 mod seen;
 mod store;
 
+use happening::Happening;
+
 use crate::control::Control;
 use crate::driver::{Launch, Running, STOP_GRACE};
-use crate::launcher::StoreAddress;
 use crate::link::Link;
 use crate::metadata_store::SharedServer;
 use crate::record::{About, Recorder};
@@ -43,6 +45,10 @@ const LOOK: Duration = Duration::from_millis(1);
 /// How long the driver waits for an instance to come to the point where it waits for us: it has said that it is there,
 /// and is on its way.
 const ARRIVAL: Duration = Duration::from_secs(1);
+
+/// How long after something that all instances need is whole again those who failed without it may need: the longest
+/// time that one of them waits before it tries again.
+const AFTERMATH: Duration = Duration::from_secs(1);
 
 /// An instance as far as it can be broken, and asked.
 #[derive(Debug, Clone)]
@@ -303,13 +309,11 @@ impl Faults {
     /// Waits until the step is to be called off, and says where.
     pub(crate) async fn called_off(&self) -> Point {
         let mut off = self.shared.off.subscribe();
-        loop {
-            if let Some(point) = *off.borrow_and_update() {
-                return point;
-            }
-            if off.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+        let called = off.wait_for(Option::is_some).await.ok();
+        match called.and_then(|point| *point) {
+            Some(point) => point,
+            // Its sender lives as long as we do.
+            None => std::future::pending().await,
         }
     }
 
@@ -359,64 +363,6 @@ impl Faults {
     }
 }
 
-fn generation(instance: &Instance) -> u64 {
-    instance.handle.spec().generation
-}
-
-impl Faults {
-    /// The metadata store's address for an instance: through a link of its own, if one of its steps breaks it.
-    ///
-    /// # Errors
-    ///
-    /// When no link can be put there.
-    pub(crate) async fn way_to_store(
-        &self,
-        generation: u64,
-        brings_up: u32,
-        replaced_in: &[u32],
-        store: StoreAddress,
-    ) -> Result<StoreAddress, RuntimeError> {
-        let breaks = |fault: &Fault| match fault.subject {
-            Subject::Link(fault::Link::NewStore) => fault.is_in(brings_up),
-            Subject::Link(fault::Link::OldStore) => replaced_in.iter().any(|s| fault.is_in(*s)),
-            _ => false,
-        };
-        if !self.shared.faults.iter().any(breaks) {
-            return Ok(store);
-        }
-        let (link, _, address) = links::to_store(&store.address).await?;
-        let server = links::through(store.server.reveal(), link.addr()).into();
-        let mut links = self
-            .shared
-            .links
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        links.insert(generation, Arc::new(link));
-        Ok(StoreAddress { address, server })
-    }
-
-    /// Where clients connect: through a link, if one is to be broken.
-    ///
-    /// # Errors
-    ///
-    /// When no link can be put there.
-    pub(crate) async fn way_to_door(&self, door: SocketAddr) -> Result<SocketAddr, RuntimeError> {
-        let breaks = |fault: &Fault| fault.subject == Subject::Link(fault::Link::ClientsDoor);
-        if !self.shared.faults.iter().any(breaks) {
-            return Ok(door);
-        }
-        let link = Link::to(door).await.map_err(|error| {
-            RuntimeError::new(format!(
-                "no link can be put between clients and the front door: {error}"
-            ))
-        })?;
-        let addr = link.addr();
-        // Asked for once.
-        let _ = self.shared.clients.set(Arc::new(link));
-        Ok(addr)
-    }
-}
-
 impl Drop for Faults {
     fn drop(&mut self) {
         self.shared.step().over.cancel();
@@ -452,8 +398,8 @@ impl Shared {
             || self.called_off.get(&step) == Some(&point)
     }
 
-    fn event(&self, about: &About, kind: EventKind) {
-        self.recorder.event(about, kind);
+    fn begin(&self, about: About, fault: Fault, before: String) -> Happening {
+        Happening::begin(&self.recorder, about, fault, before)
     }
 
     fn about(&self, instance: Option<&InstanceSpec>) -> About {
@@ -489,7 +435,8 @@ impl Shared {
             Party::Old => self.step().old.clone(),
         };
         let about = self.about(party.as_ref().map(|it| it.handle.spec()));
-        self.event(&about, EventKind::PointReached { point, held });
+        self.recorder
+            .event(&about, EventKind::PointReached { point, held });
         for fault in mine {
             match fault.delay {
                 Delay::None => self.happen(fault).await,
@@ -533,7 +480,7 @@ impl Shared {
 
     fn missed(&self, fault: &Fault, reason: String) {
         let about = self.about(None);
-        self.event(
+        self.recorder.event(
             &about,
             EventKind::FaultMissed {
                 fault: fault.clone(),
@@ -616,23 +563,6 @@ impl Shared {
     fn overtake(&self, winner: Running) {
         self.step().winner = Some(winner);
         self.overtaken.notify_waiters();
-    }
-
-    /// The link that a fault of this step is about.
-    fn link(&self, link: fault::Link) -> Option<Arc<Link>> {
-        let step = self.step();
-        let new = || self.new.borrow().as_ref().map(generation);
-        match link {
-            fault::Link::ClientsDoor => self.clients.get().cloned(),
-            // It is there before its instance is.
-            fault::Link::NewStore => self.store_link(new().or(step.brings_up)?),
-            fault::Link::OldStore => self.store_link(generation(step.old.as_ref()?)),
-        }
-    }
-
-    fn store_link(&self, generation: u64) -> Option<Arc<Link>> {
-        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        links.get(&generation).cloned()
     }
 
     /// Runs on beside the step, until it is done or the step is over.

@@ -1,14 +1,13 @@
 //! Instances' processes: killed, paused, restarted.
 
-use super::Shared;
-use crate::record::About;
+use super::{Happening, Shared};
 use crate::supervisor::{Handle, Now, State};
-use changeover_model::event::{EventKind, RestartReason};
+use changeover_model::event::RestartReason;
 use changeover_model::fault::{Action, Fault};
 use changeover_runtime::Disturbance;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long a process that is asked to end may take.
 const GRACE: Duration = Duration::from_secs(3);
@@ -25,113 +24,45 @@ pub(super) async fn disturb(shared: &Arc<Shared>, fault: Fault, handle: Handle) 
     let about = shared.about(Some(handle.spec()));
     // Between two processes there is nothing to break: the next one is meant.
     runs(&handle).await;
-    let before = handle.condition().await;
-    shared.event(
-        &about,
-        EventKind::FaultIntent {
-            fault: fault.clone(),
-            before,
-        },
-    );
-    match fault.action {
-        Action::Pause { ms } => {
-            pause(shared, fault, handle, about, Duration::from_millis(ms)).await
-        }
-        Action::Kill { times } => end(shared, fault, handle, about, Disturbance::Kill, times).await,
-        _ => end(shared, fault, handle, about, Disturbance::End(GRACE), 1).await,
+    let it = shared.begin(about, fault, handle.condition().await);
+    match it.fault.action {
+        Action::Pause { ms } => pause(shared, it, handle, Duration::from_millis(ms)).await,
+        Action::Kill { times } => end(shared, it, handle, Disturbance::Kill, times).await,
+        _ => end(shared, it, handle, Disturbance::End(GRACE), 1).await,
     }
 }
 
-async fn pause(
-    shared: &Arc<Shared>,
-    fault: Fault,
-    handle: Handle,
-    about: About,
-    how_long: Duration,
-) {
-    let stop = || handle.disturb(Disturbance::Pause, RestartReason::Fault);
-    let mut watch = handle.watch();
-    let mut starts = watch.borrow_and_update().starts;
-    let mut paused = stop().await;
-    for _ in 0..ATTEMPTS {
-        if paused.is_ok() {
-            break;
-        }
-        // It ended by itself at this very moment; the next process is meant.
-        let next = watch.wait_for(|state| state.starts > starts || is_gone(state));
-        let _ = timeout(PATIENCE, next).await;
-        starts = watch.borrow().starts;
-        paused = stop().await;
-    }
-    let after = handle.condition().await;
-    let evidence = match &paused {
-        Ok(()) => Some(after.clone()),
-        Err(_) => None,
+async fn pause(shared: &Arc<Shared>, it: Happening, handle: Handle, how_long: Duration) {
+    let stop = || async {
+        let paused = handle.disturb(Disturbance::Pause, RestartReason::Fault);
+        paused.await.map_err(|error| error.message)
     };
-    shared.event(
-        &about,
-        EventKind::FaultDone {
-            fault: fault.clone(),
-            after: paused.err().map_or(after, |error| error.message),
-            evidence: evidence.clone(),
-        },
-    );
-    if evidence.is_none() {
-        return;
+    let paused = insist(&handle, stop).await;
+    let after = handle.condition().await;
+    match paused {
+        Ok(()) => it.done(after.clone(), Some(after)),
+        Err(problem) => return it.failed(problem),
     }
     let over = shared.step().over.clone();
-    let recorder = shared.recorder.clone();
     shared.beside(async move {
-        let _ = over.run_until_cancelled(tokio::time::sleep(how_long)).await;
+        let _ = over.run_until_cancelled(sleep(how_long)).await;
         // Gone meanwhile, it needs nobody to let it go on.
         let _ = handle
             .disturb(Disturbance::Resume, RestartReason::Fault)
             .await;
-        let after = handle.condition().await;
-        recorder.event(
-            &about,
-            EventKind::FaultOver {
-                fault,
-                after,
-                evidence: None,
-            },
-        );
+        it.over(handle.condition().await, None);
     });
 }
 
 /// Ends a process so many times, and waits until it runs again.
-async fn end(
-    shared: &Arc<Shared>,
-    fault: Fault,
-    handle: Handle,
-    about: About,
-    how: Disturbance,
-    times: u32,
-) {
-    let mut first = once(&handle, how).await;
-    for _ in 0..ATTEMPTS {
-        if first.is_ok() {
-            break;
-        }
-        // It ended by itself at this very moment; the next process is meant.
-        runs(&handle).await;
-        first = once(&handle, how).await;
-    }
+async fn end(shared: &Arc<Shared>, it: Happening, handle: Handle, how: Disturbance, times: u32) {
+    let first = insist(&handle, || once(&handle, how)).await;
     let after = handle.condition().await;
-    let took_effect = first.is_ok();
-    shared.event(
-        &about,
-        EventKind::FaultDone {
-            fault: fault.clone(),
-            after: first.as_ref().err().cloned().unwrap_or(after),
-            evidence: first.ok(),
-        },
-    );
-    if !took_effect {
-        return;
+    match first {
+        Ok(evidence) => it.done(after, Some(evidence)),
+        Err(problem) => return it.failed(problem),
     }
     let over = shared.step().over.clone();
-    let recorder = shared.recorder.clone();
     shared.beside(async move {
         let again = async {
             let mut ends = Vec::new();
@@ -147,15 +78,28 @@ async fn end(
         };
         let ends = over.run_until_cancelled(again).await.unwrap_or_default();
         let after = handle.condition().await;
-        recorder.event(
-            &about,
-            EventKind::FaultOver {
-                fault,
-                after,
-                evidence: (!ends.is_empty()).then(|| ends.join("; ")),
-            },
-        );
+        it.over(after, (!ends.is_empty()).then(|| ends.join("; ")));
     });
+}
+
+/// Breaks the process that runs; if it ended by itself at that very moment, the next one is meant.
+async fn insist<T, F: Future<Output = Result<T, String>>>(
+    handle: &Handle,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, String> {
+    let mut watch = handle.watch();
+    let mut starts = watch.borrow_and_update().starts;
+    let mut result = attempt().await;
+    for _ in 0..ATTEMPTS {
+        if result.is_ok() {
+            break;
+        }
+        let next = |state: &State| state.starts > starts || matches!(state.now, Now::Gone(_));
+        let _ = timeout(PATIENCE, watch.wait_for(next)).await;
+        starts = watch.borrow().starts;
+        result = attempt().await;
+    }
+    result
 }
 
 /// Ends the process that runs now. Returns what shows it; the error says what happened instead.
@@ -181,10 +125,6 @@ async fn once(handle: &Handle, how: Disturbance) -> Result<String, String> {
         Some((end, false)) => Err(format!("process {pid} had ended by itself ({end})")),
         None => Err(format!("process {pid} ended, nobody knows how")),
     }
-}
-
-fn is_gone(state: &State) -> bool {
-    matches!(state.now, Now::Gone(_))
 }
 
 /// Waits until a process runs again, or the instance is gone.

@@ -1,64 +1,43 @@
 //! The metadata store's server, killed, paused, restarted. Whoever needs it fails meanwhile, and that is not held
 //! against anybody.
 
-use super::Shared;
-use changeover_model::event::EventKind;
+use super::{AFTERMATH, Shared};
 use changeover_model::fault::{Action, Fault};
 use changeover_runtime::{Disturbance, StoreServer};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::sleep;
 
 /// How long the server may take to end by itself.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How long after it is there again those who failed without it may need to be there again, too: the longest time that
-/// one of them waits before it tries again.
-const AFTERMATH: Duration = Duration::from_secs(1);
-
 /// Breaks the store's server.
 pub(super) async fn disturb(shared: &Arc<Shared>, fault: Fault) {
-    let about = shared.about(None);
     let store = Arc::clone(&shared.store);
     let mut server = store.clone().lock_owned().await;
     let Some(running) = server.as_mut() else {
         let reason = "the metadata store's server is not one of this run: it is not ours to break";
         return shared.missed(&fault, reason.to_owned());
     };
-    let before = running.condition().await;
-    shared.event(
-        &about,
-        EventKind::FaultIntent {
-            fault: fault.clone(),
-            before,
-        },
-    );
-    let guard = shared.excuse.hold();
-    let (lasts, times) = match fault.action {
+    let it = shared.begin(shared.about(None), fault, running.condition().await);
+    let excuse = shared.excuse.hold();
+    let (lasts, times) = match it.fault.action {
         Action::Pause { ms } => (Some(Duration::from_millis(ms)), 1),
         Action::Kill { times } => (None, times),
         _ => (None, 1),
     };
-    let how = match fault.action {
+    let how = match it.fault.action {
         Action::Pause { .. } => Disturbance::Pause,
         Action::Kill { .. } => Disturbance::Kill,
         _ => Disturbance::End(GRACE),
     };
     let broken = once(running.as_mut(), how).await;
     let after = running.condition().await;
-    let took_effect = broken.is_ok();
-    shared.event(
-        &about,
-        EventKind::FaultDone {
-            fault: fault.clone(),
-            after: broken.as_ref().err().cloned().unwrap_or(after),
-            evidence: broken.ok(),
-        },
-    );
-    if !took_effect {
-        return;
+    match broken {
+        Ok(evidence) => it.done(after, Some(evidence)),
+        Err(problem) => return it.failed(problem),
     }
     let over = shared.step().over.clone();
-    let recorder = shared.recorder.clone();
     shared.beside(async move {
         let Some(running) = server.as_mut() else {
             return;
@@ -66,7 +45,7 @@ pub(super) async fn disturb(shared: &Arc<Shared>, fault: Fault) {
         let mut shown = Vec::new();
         let mended = match lasts {
             Some(lasts) => {
-                let _ = over.run_until_cancelled(tokio::time::sleep(lasts)).await;
+                let _ = over.run_until_cancelled(sleep(lasts)).await;
                 running.disturb(Disturbance::Resume).await.map(|_| ())
             }
             None => again(running.as_mut(), how, times, &mut shown).await,
@@ -75,19 +54,9 @@ pub(super) async fn disturb(shared: &Arc<Shared>, fault: Fault) {
             Ok(()) => running.condition().await,
             Err(error) => error.message,
         };
-        recorder.event(
-            &about,
-            EventKind::FaultOver {
-                fault,
-                after,
-                evidence: (!shown.is_empty()).then(|| shown.join("; ")),
-            },
-        );
+        it.over(after, (!shown.is_empty()).then(|| shown.join("; ")));
         drop(server);
-        tokio::spawn(async move {
-            tokio::time::sleep(AFTERMATH).await;
-            drop(guard);
-        });
+        excuse.drop_after(AFTERMATH);
     });
 }
 

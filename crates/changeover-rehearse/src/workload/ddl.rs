@@ -9,7 +9,7 @@ use super::moments::target_at;
 use crate::client::{Client, ClientError};
 use crate::record::About;
 use changeover_model::event::EventKind;
-use changeover_model::history::{ErrorKind, Outcome};
+use changeover_model::history::Outcome;
 use changeover_model::observation::{Moment, Observation};
 use changeover_model::workload::WorkloadKind;
 use std::collections::BTreeSet;
@@ -217,19 +217,12 @@ impl Ddl {
         }
         match answer {
             Ok(_) => (Outcome::Ok, false),
-            Err(error) => (outcome_of(&error), for_good(&error)),
+            Err(error) => (error.outcome(), for_good(&error)),
         }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn outcome_of(error: &ClientError) -> Outcome {
-    match error.rules_out_an_effect() || error.kind() == ErrorKind::Refused {
-        true => Outcome::Fail,
-        false => Outcome::Unknown,
     }
 }
 
