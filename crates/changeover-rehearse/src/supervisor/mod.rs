@@ -3,24 +3,29 @@
 //! A task owns the instance, so that a process that asks for a restart gets it at once, whatever else the rehearsal
 //! is busy with. It publishes what became of the process; who wants to know watches.
 
+mod crashes;
+mod handle;
+mod rules;
+mod state;
+
+pub use crashes::{CRASHES_OF_A_LOOP, Excuse, ExcuseGuard};
+pub use handle::Handle;
+pub use rules::ExitRules;
+pub use state::{Gone, Now, Progress, State, until_gone};
+
 use crate::record::{About, Recorder};
 use changeover_model::event::{EndMeaning, EventKind, ProcessEnd, RestartReason, StopReason};
-use changeover_model::status::DeploymentStatus;
-use changeover_model::target::{ContainerTemplate, Instances};
 use changeover_runtime::{Disturbance, Ended, Instance, InstanceSpec, RuntimeError};
-use std::fmt;
+use crashes::CrashRow;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 /// How long after a crash the process is started again.
 pub const CRASH_PAUSE: Duration = Duration::from_millis(100);
-
-/// So many crashes in a row, none getting further than the one before, are a crash loop.
-pub const CRASHES_OF_A_LOOP: usize = 3;
 
 /// A process that nobody asked how far it got (between steps, and an old leader while the new one catches up) and that
 /// lived so long got somewhere: its crash begins a new row. Who was asked is judged by what was answered, however long
@@ -29,172 +34,6 @@ pub const STEADY: Duration = Duration::from_secs(10);
 
 /// How many lines of the log a crash loop is reported with.
 const LOG_LINES: usize = 20;
-
-/// What the exit codes of a target mean. All others are crashes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExitRules {
-    /// Codes that ask for a restart in place.
-    pub restart: Vec<i32>,
-    /// Codes that say "I was fenced, do not restart me".
-    pub fenced: Vec<i32>,
-}
-
-impl From<&Instances> for ExitRules {
-    /// Who is not started has no exit codes.
-    fn from(instances: &Instances) -> Self {
-        let (restart, fenced) = match instances {
-            Instances::Started(template) => (
-                template.restart_exit_codes.clone(),
-                template.fenced_exit_codes.clone(),
-            ),
-            Instances::Attached(_) | Instances::Unknown => Default::default(),
-        };
-        ExitRules { restart, fenced }
-    }
-}
-
-impl From<&ContainerTemplate> for ExitRules {
-    fn from(container: &ContainerTemplate) -> Self {
-        ExitRules {
-            restart: container.restart_exit_codes.clone(),
-            fenced: container.fenced_exit_codes.clone(),
-        }
-    }
-}
-
-impl ExitRules {
-    /// What an end means.
-    pub fn meaning(&self, end: ProcessEnd) -> EndMeaning {
-        match end {
-            ProcessEnd::Code(code) if self.fenced.contains(&code) => EndMeaning::Fenced,
-            ProcessEnd::Code(code) if self.restart.contains(&code) => EndMeaning::Restart,
-            _ => EndMeaning::Crash,
-        }
-    }
-}
-
-/// Why no crash counts for now: something that all instances need is broken on purpose. Cheap to clone; all clones are
-/// one.
-#[derive(Debug, Clone, Default)]
-pub struct Excuse(Arc<AtomicU32>);
-
-impl Excuse {
-    /// Lets crashes count for nothing as long as the guard lives.
-    pub fn hold(&self) -> ExcuseGuard {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        ExcuseGuard(self.clone())
-    }
-
-    fn holds(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
-    }
-}
-
-/// As long as it lives, crashes count for nothing.
-#[derive(Debug)]
-pub struct ExcuseGuard(Excuse);
-
-impl ExcuseGuard {
-    /// Lets crashes count again after so long. Must be called within a runtime.
-    pub fn drop_after(self, time: Duration) {
-        tokio::spawn(async move {
-            sleep(time).await;
-            drop(self);
-        });
-    }
-}
-
-impl Drop for ExcuseGuard {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// How far a process has got.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Progress {
-    /// It has not answered.
-    #[default]
-    Nothing,
-    /// It answered `Initializing`.
-    Initializing,
-    /// It answered `ReadyToPromote`.
-    ReadyToPromote,
-    /// It answered `Promoting`.
-    Promoting,
-    /// It answered `IsLeader`.
-    IsLeader,
-    /// A query was answered.
-    Serving,
-}
-
-impl From<DeploymentStatus> for Progress {
-    fn from(status: DeploymentStatus) -> Self {
-        match status {
-            DeploymentStatus::Initializing => Progress::Initializing,
-            DeploymentStatus::ReadyToPromote => Progress::ReadyToPromote,
-            DeploymentStatus::Promoting => Progress::Promoting,
-            DeploymentStatus::IsLeader => Progress::IsLeader,
-        }
-    }
-}
-
-/// Why an instance has no process any more and gets none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Gone {
-    /// It said that it was fenced.
-    Fenced(ProcessEnd),
-    /// It crashed again and again: the ends, oldest first.
-    CrashLoop(Vec<ProcessEnd>),
-    /// Its process could not be started again: why.
-    NotRestarted(String),
-    /// We stopped it.
-    Stopped(ProcessEnd),
-}
-
-impl fmt::Display for Gone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Gone::Fenced(end) => write!(f, "ended as fenced ({end})"),
-            Gone::CrashLoop(ends) => {
-                f.write_str("is in a crash loop (")?;
-                for (n, end) in ends.iter().enumerate() {
-                    write!(f, "{}{end}", if n == 0 { "" } else { ", " })?;
-                }
-                f.write_str("); its log tells why")
-            }
-            Gone::NotRestarted(why) => write!(f, "could not be started again: {why}"),
-            Gone::Stopped(end) => write!(f, "was stopped ({end})"),
-        }
-    }
-}
-
-/// What an instance's process does now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Now {
-    /// It runs.
-    Running {
-        /// The process.
-        pid: u32,
-    },
-    /// It ended and is about to be started again.
-    Restarting,
-    /// It ended for good.
-    Gone(Gone),
-}
-
-/// What a supervisor publishes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State {
-    /// How many processes there were: tells one from the next.
-    pub starts: u64,
-    /// How many of them crashed, or were ended by a fault.
-    pub crashes: u64,
-    /// How the last process ended, and whether a fault did it; `None` before the first end.
-    pub last_end: Option<(ProcessEnd, bool)>,
-    /// What the process does now.
-    pub now: Now,
-}
 
 struct StopRequest {
     reason: StopReason,
@@ -351,94 +190,11 @@ impl Supervisor {
     }
 }
 
-/// A handle to an instance for who breaks it on purpose. The instance is the supervisor's.
-#[derive(Debug, Clone)]
-pub struct Handle {
-    spec: InstanceSpec,
-    state: watch::Receiver<State>,
-    requests: mpsc::Sender<Request>,
-}
-
-impl Handle {
-    /// What the instance was started with.
-    pub fn spec(&self) -> &InstanceSpec {
-        &self.spec
-    }
-
-    /// A receiver of every change.
-    pub fn watch(&self) -> watch::Receiver<State> {
-        self.state.clone()
-    }
-
-    /// Does something to the process on purpose. An end that comes of it says nothing of the instance: the process is
-    /// started again for this reason, as after a crash, and no crash is counted.
-    ///
-    /// # Errors
-    ///
-    /// When there is no process that this could be done to.
-    pub async fn disturb(&self, how: Disturbance, why: RestartReason) -> Result<(), RuntimeError> {
-        let (done, answer) = oneshot::channel();
-        let gone = || RuntimeError::new(format!("{} is gone", self.spec.slot));
-        let request = Request::Disturb { how, why, done };
-        self.requests.send(request).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
-    }
-
-    /// What the process does now, in words.
-    pub async fn condition(&self) -> String {
-        let (tell, told) = oneshot::channel();
-        let asked = self.requests.send(Request::Condition(tell)).await;
-        let answer = match asked {
-            Ok(()) => told.await.ok(),
-            Err(_) => None,
-        };
-        answer.unwrap_or_else(|| match &self.state.borrow().now {
-            Now::Gone(gone) => format!("it {gone}"),
-            _ => "it is gone".to_owned(),
-        })
-    }
-}
-
-/// Waits until the instance is gone. Cancel-safe.
-pub async fn until_gone(mut state: watch::Receiver<State>) -> Gone {
-    loop {
-        if let Now::Gone(gone) = &state.borrow_and_update().now {
-            return gone.clone();
-        }
-        if state.changed().await.is_err() {
-            // The task ended without a word: it was aborted, and the instance dropped.
-            return Gone::Stopped(ProcessEnd::Signal(nix::sys::signal::Signal::SIGKILL as i32));
-        }
-    }
-}
-
 fn about(spec: &InstanceSpec, step: &AtomicU32) -> About {
     About {
         step: Some(step.load(Ordering::Relaxed)),
         slot: Some(spec.slot.clone()),
         generation: Some(spec.generation),
-    }
-}
-
-/// Crashes in a row, none getting further than the one before. See also [`STEADY`].
-#[derive(Debug, Default)]
-struct CrashRow {
-    ends: Vec<ProcessEnd>,
-    last: Progress,
-}
-
-impl CrashRow {
-    /// Counts a crash of a process that got so far.
-    fn crashed(&mut self, end: ProcessEnd, progress: Progress) {
-        if progress > self.last {
-            self.ends.clear();
-        }
-        self.ends.push(end);
-        self.last = progress;
-    }
-
-    fn is_loop(&self) -> bool {
-        self.ends.len() >= CRASHES_OF_A_LOOP
     }
 }
 
@@ -633,37 +389,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     const CRASH: ProcessEnd = ProcessEnd::Code(101);
-
-    fn row(progress: &[Progress]) -> bool {
-        let mut row = CrashRow::default();
-        progress.iter().any(|&progress| {
-            row.crashed(CRASH, progress);
-            row.is_loop()
-        })
-    }
-
-    #[test]
-    fn three_crashes_that_get_no_further_are_a_loop() {
-        use Progress::{Initializing, IsLeader, Nothing, ReadyToPromote, Serving};
-        assert!(row(&[Nothing, Nothing, Nothing]));
-        assert!(row(&[Serving, Serving, Serving]));
-        assert!(row(&[IsLeader, Initializing, Initializing]));
-        assert!(!row(&[Nothing, Nothing, Initializing]));
-        assert!(!row(&[
-            Nothing,
-            Initializing,
-            ReadyToPromote,
-            IsLeader,
-            Serving
-        ]));
-        assert!(!row(&[
-            IsLeader,
-            Initializing,
-            ReadyToPromote,
-            ReadyToPromote
-        ]));
-        assert!(row(&[Nothing, Initializing, Initializing, Initializing]));
-    }
 
     /// Keeps no record.
     struct Nowhere;
