@@ -3,16 +3,22 @@
 //! The first line is a [`Header`]. Each action of the executor is two events: `…-intent`, written before it is done,
 //! and `…-done`. What is merely seen is one event. Readers ignore keys and events they do not know.
 
+mod answer;
+mod phase;
+mod process;
+
+pub use answer::{Examination, PromoteResult, SessionAnswer, StatusSeen};
+pub use phase::Phase;
+pub use process::{EndMeaning, ProcessEnd, RestartReason, StopReason};
+
 use crate::fault::{Fault, Point};
 use crate::format::Kind;
 use crate::history::Outcome;
 use crate::observation::Observation;
-use crate::plan::Timeout;
 use crate::scenario::Action;
 use crate::version::PathVersion;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,232 +58,6 @@ pub struct Event {
     /// The instance it is about: its deploy generation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-}
-
-/// The phases of a step. They abut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// Spawn → first status answer.
-    Boot,
-    /// → `ReadyToPromote` seen.
-    CatchUp,
-    /// → `IsLeader` seen, the POST included.
-    Promote,
-    /// → a query answers.
-    Bootstrap,
-    /// → the old process is gone.
-    Retire,
-}
-
-impl Phase {
-    /// All phases, in order.
-    pub const ALL: [Phase; 5] = [
-        Phase::Boot,
-        Phase::CatchUp,
-        Phase::Promote,
-        Phase::Bootstrap,
-        Phase::Retire,
-    ];
-
-    /// The stable word.
-    pub fn name(self) -> &'static str {
-        self.timeout().name()
-    }
-
-    /// The deadline of this phase.
-    pub fn timeout(self) -> Timeout {
-        match self {
-            Phase::Boot => Timeout::Boot,
-            Phase::CatchUp => Timeout::CatchUp,
-            Phase::Promote => Timeout::Promote,
-            Phase::Bootstrap => Timeout::Bootstrap,
-            Phase::Retire => Timeout::Retire,
-        }
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProcessEnd {
-    /// It exited with this code.
-    Code(i32),
-    /// This signal killed it.
-    Signal(i32),
-}
-
-impl fmt::Display for ProcessEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ProcessEnd::Code(code) => write!(f, "exit {code}"),
-            ProcessEnd::Signal(signal) => write!(f, "signal {signal}"),
-        }
-    }
-}
-
-/// What the target's exit codes make of the end of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EndMeaning {
-    /// It asks to be started again in place.
-    Restart,
-    /// It says "I was fenced, do not restart me".
-    Fenced,
-    /// Any other code, and every signal.
-    Crash,
-}
-
-/// Why an instance is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StopReason {
-    /// The run is over.
-    RunOver,
-    /// The old leader did not leave by itself.
-    Lingered,
-    /// The step failed.
-    StepFailed,
-    /// The upgrade is called off.
-    CalledOff,
-    /// Another generation was promoted over it: it will never lead.
-    Skipped,
-    /// A reason of a newer writer.
-    #[serde(other)]
-    Unknown,
-}
-
-impl StopReason {
-    /// The stable word.
-    pub fn name(self) -> &'static str {
-        match self {
-            StopReason::RunOver => "run-over",
-            StopReason::Lingered => "lingered",
-            StopReason::StepFailed => "step-failed",
-            StopReason::CalledOff => "called-off",
-            StopReason::Skipped => "skipped",
-            StopReason::Unknown => "unknown",
-        }
-    }
-}
-
-impl fmt::Display for StopReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Why a process is started again in place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RestartReason {
-    /// It asked for it by its exit code.
-    Asked,
-    /// It crashed.
-    Crashed,
-    /// A planned fault ended it.
-    Fault,
-    /// To see whether it can, after an upgrade was called off.
-    Comeback,
-}
-
-/// What came of sending a promotion.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PromoteResult {
-    /// 200 `{"result":"Success"}`.
-    Acknowledged,
-    /// It certainly did not take place: the protocol's 400, or nobody listened. The answer, as text.
-    Refused(String),
-    /// An answer that is none of the protocol, as text: it says nothing about what was done before it was written.
-    Unclear(String),
-    /// The connection died, or no answer came: only the status can tell.
-    Lost,
-}
-
-impl PromoteResult {
-    /// Whether the instance may have taken the promotion.
-    pub fn may_be_taken(&self) -> bool {
-        !matches!(self, PromoteResult::Refused(_))
-    }
-}
-
-/// What a poll of the status endpoint saw.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StatusSeen {
-    /// A status of the protocol, by its name.
-    Status(crate::status::DeploymentStatus),
-    /// Refused, reset or empty: restarting, not failing.
-    Unreachable,
-    /// No answer within a request's deadline.
-    Silent,
-    /// An answer that is none of the protocol, as text.
-    Nonsense(String),
-    /// A status document of the target's own with a word that its description does not know: what is to be corrected.
-    Unmapped(String),
-}
-
-impl fmt::Display for StatusSeen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StatusSeen::Status(status) => status.fmt(f),
-            StatusSeen::Unreachable => f.write_str("unreachable"),
-            StatusSeen::Silent => f.write_str("silent"),
-            StatusSeen::Nonsense(text) => write!(f, "{text:?}"),
-            StatusSeen::Unmapped(text) => f.write_str(text),
-        }
-    }
-}
-
-/// What a session was answered when it asked for its own state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SessionAnswer {
-    /// This.
-    Told(String),
-    /// An error, by its SQLSTATE: the client knows that something is amiss.
-    Refused(String),
-    /// The connection had ended: the client knows that the session is over.
-    Ended,
-}
-
-/// What is examined around a hand-over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Examination {
-    /// A promotion before the instance was ready.
-    EarlyPromotion,
-    /// A promotion of the leader.
-    SecondPromotion,
-    /// A write to an instance that was not promoted.
-    ReadOnlyWrite,
-    /// A read of an instance that was not promoted.
-    ReadOnlyRead,
-    /// The first query to a new leader's catalog.
-    CatalogQuery,
-    /// One of a newer writer.
-    #[serde(other)]
-    Unknown,
-}
-
-impl fmt::Display for Examination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Examination::EarlyPromotion => "a promotion before it is ready",
-            Examination::SecondPromotion => "a promotion of the leader",
-            Examination::ReadOnlyWrite => "a write before the promotion",
-            Examination::ReadOnlyRead => "a read before the promotion",
-            Examination::CatalogQuery => "the first query to the catalog",
-            Examination::Unknown => "an examination",
-        })
-    }
 }
 
 /// What happened.
