@@ -5,7 +5,8 @@
 //! can be right. This crate knows no clock, no file, no thread and no randomness; the same
 //! lines give the same verdict, on every machine.
 //!
-//! [`ProbeJudge`] does the same for a [`probe`], which may last for hours, and keeps little of what it takes.
+//! [`of_series`] makes one verdict of those of several runs of a plan.
+//! [`ProbeJudge`] does the same as [`Judge`] for a [`probe`], which may last for hours, and keeps little of what it takes.
 //!
 //! A module each: [`gap`] how long clients would have waited, [`latency`] how fast they were served, `register`, `set`,
 //! `counter`, `append` and `bank` whether the answers were right (`search` where only trying helps), `protocol` whether the hand-over kept to its rules, [`budget`] whether it was good enough,
@@ -42,6 +43,7 @@ mod register;
 mod rolling;
 mod scalar;
 mod search;
+mod series;
 mod set;
 pub mod stats;
 mod subhistory;
@@ -59,5 +61,6 @@ pub use judge::Judge;
 pub use lines::{LONGEST_LINE, Lines, LinesError};
 pub use probe::ProbeJudge;
 pub use rolling::Rolling;
+pub use series::{OneRun, of_series};
 pub use subhistory::SubHistory;
 pub use verdict::sort_found;

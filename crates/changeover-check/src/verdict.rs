@@ -91,6 +91,8 @@ pub(crate) fn verdict(plan: &Plan, judged: Judged) -> Verdict {
         operations,
         faults,
         point_of_no_return,
+        repeat: None,
+        control: None,
         skipped: skipped.iter().map(ToString::to_string).collect(),
         reproduce,
         probe: None,

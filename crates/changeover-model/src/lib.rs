@@ -10,6 +10,7 @@ pub mod checked;
 pub mod date;
 pub mod event;
 pub mod fault;
+pub mod figure;
 pub mod format;
 pub mod history;
 pub mod nearest;

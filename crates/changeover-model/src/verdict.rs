@@ -3,6 +3,7 @@
 use crate::check::{Check, Severity};
 use crate::event::Phase;
 use crate::fault::{Expectation, Fault, Point};
+use crate::figure::Spread;
 use crate::format::{FormatError, Kind};
 use crate::history::{Class, Connection};
 use crate::probe::ProbeReport;
@@ -44,6 +45,12 @@ pub struct Verdict {
     /// The last points at which upgrades could be called off; only of a run that called them off at each point.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub point_of_no_return: Vec<PointOfNoReturn>,
+    /// What became of each run, where the plan was run several times; the rest is then of the run that decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<RepeatReport>,
+    /// What restarts of one version cost instead of the upgrades, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlReport>,
     /// What was asked for and left out, because the target has not what it needs, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<String>,
@@ -54,16 +61,16 @@ pub struct Verdict {
     pub probe: Option<ProbeReport>,
 }
 
-/// The word of a verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The word of a verdict, the better one first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictOutcome {
     /// Nobody noticed beyond the budgets.
     Pass,
-    /// A finding of severity error.
-    Fail,
     /// A reason for doubt, and nothing proven.
     Inconclusive,
+    /// A finding of severity error.
+    Fail,
 }
 
 impl fmt::Display for VerdictOutcome {
@@ -225,6 +232,82 @@ pub struct PointOfNoReturn {
     pub sentence: String,
 }
 
+/// The runs of a plan that was run several times, by their directories `1`, `2` and so on in that of the series.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RepeatReport {
+    /// Each run, in order.
+    pub runs: Vec<RunReport>,
+    /// The run that decides: of those with the worst outcome the one with the longest write gap. Steps, findings and
+    /// faults of the verdict are its.
+    pub decides: String,
+    /// The figures of the steps over all runs.
+    pub figures: Vec<FigureReport>,
+}
+
+/// The same plan with restarts of its last version instead of upgrades, by their directories `control-1` and so on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ControlReport {
+    /// The version that was restarted.
+    pub version: PathVersion,
+    /// Each run, in order.
+    pub runs: Vec<RunReport>,
+    /// The figures over all steps of all runs, which are all the same hop.
+    pub figures: Vec<FigureReport>,
+}
+
+/// One run of several.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// Its directory in that of the series.
+    pub run: String,
+    /// Its outcome.
+    pub outcome: VerdictOutcome,
+    /// Why it is no pass.
+    pub reasons: Vec<String>,
+    /// Its longest write gap that no fault explains; `None` if some lane had no success, or none was measured.
+    pub write_gap: Option<LongestGap>,
+    /// The same of reads.
+    pub read_gap: Option<LongestGap>,
+    /// The same of connecting.
+    pub connect_gap: Option<LongestGap>,
+    /// How many operations it had.
+    pub operations: OperationCounts,
+}
+
+/// The longest span without a success of a class in a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LongestGap {
+    /// Its length in milliseconds.
+    pub ms: f64,
+    /// How finely it was measured, in milliseconds.
+    pub resolution_ms: f64,
+    /// The step it belongs to.
+    pub step: u32,
+}
+
+/// A figure over several runs, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FigureReport {
+    /// The step's number; `None` for all steps of a control.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    /// The hop, such as `v0.1.0 → v0.2.0`.
+    pub hop: String,
+    /// What of it, such as `phase promote` or `gap write/new`.
+    pub what: String,
+    /// Its values, summed up.
+    #[serde(flatten)]
+    pub spread: Spread,
+    /// The worst resolution that one of them was measured with, if that is known.
+    pub resolution_ms: Option<f64>,
+    /// The noise floor: so far may two values of it lie apart without a meaning, by their resolution and by how far
+    /// equal ones were seen apart; `None` if neither is known.
+    pub noise_ms: Option<f64>,
+    /// Whether its median is further than that from the control's; `None` without a control, or if nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differs_from_control: Option<bool>,
+}
+
 /// The freshness lag of reads in a step, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FreshnessReport {
@@ -327,6 +410,27 @@ impl fmt::Display for VerdictError {
 impl std::error::Error for VerdictError {}
 
 impl Verdict {
+    /// The gaps of a class, with the numbers of their steps.
+    pub fn gaps_of(&self, class: Class) -> impl Iterator<Item = (u32, &GapReport)> {
+        let steps = self.steps.iter();
+        let gaps = steps.flat_map(|step| step.gaps.iter().map(|gap| (step.number, gap)));
+        gaps.filter(move |(_, gap)| gap.class == class)
+    }
+
+    /// The step with the longest span without a success of a class that no fault explains, that span in milliseconds,
+    /// and its lane.
+    pub fn longest_gap(&self, class: Class) -> Option<(u32, f64, &GapReport)> {
+        self.gaps_of(class)
+            .filter_map(|(step, gap)| Some((step, gap.unexplained_ms.or(gap.longest_ms)?, gap)))
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// The first lane of a class without any success, and its step.
+    pub fn lane_without_success(&self, class: Class) -> Option<(u32, &GapReport)> {
+        self.gaps_of(class)
+            .find(|(_, gap)| gap.longest_ms.is_none())
+    }
+
     /// Reads a verdict. Keys of a newer writer are ignored.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use crate::numbers::{count, time};
 use changeover_model::check::{Check, Severity};
 use changeover_model::history::Class;
 use changeover_model::text::harmless;
-use changeover_model::verdict::{FaultOutcome, GapReport, Verdict, VerdictOutcome};
+use changeover_model::verdict::{FaultOutcome, Verdict, VerdictOutcome};
 use changeover_model::version::PathVersion;
 
 /// The outcome, the longest gaps, the writes and the command to run it again.
@@ -113,8 +113,8 @@ pub(crate) fn outcome(verdict: &Verdict) -> String {
 
 fn gaps(verdict: &Verdict) -> String {
     let write = match (
-        unmeasured(verdict, Class::Write),
-        longest(verdict, Class::Write),
+        verdict.lane_without_success(Class::Write),
+        verdict.longest_gap(Class::Write),
     ) {
         // A lane that never succeeded has no longest gap, and is worse than any that has.
         (Some((step, gap)), _) => format!(
@@ -132,8 +132,8 @@ fn gaps(verdict: &Verdict) -> String {
         (None, None) => "No write gap measured".to_owned(),
     };
     let read = match (
-        unmeasured(verdict, Class::Read),
-        longest(verdict, Class::Read),
+        verdict.lane_without_success(Class::Read),
+        verdict.longest_gap(Class::Read),
     ) {
         (Some((step, gap)), _) => format!(
             "no read on {} connections succeeded{}",
@@ -146,31 +146,9 @@ fn gaps(verdict: &Verdict) -> String {
     format!("{write}, {read}")
 }
 
-/// The gaps of a class, with their steps.
-fn lanes(verdict: &Verdict, class: Class) -> impl Iterator<Item = (u32, &GapReport)> {
-    verdict
-        .steps
-        .iter()
-        .flat_map(|step| step.gaps.iter().map(|gap| (step.number, gap)))
-        .filter(move |(_, gap)| gap.class == class)
-}
-
-/// The first lane of a class without any success.
-pub(crate) fn unmeasured(verdict: &Verdict, class: Class) -> Option<(u32, &GapReport)> {
-    lanes(verdict, class).find(|(_, gap)| gap.longest_ms.is_none())
-}
-
-/// The step with the longest span without a success of a class that no fault explains, that span in milliseconds, and
-/// its lane.
-pub(crate) fn longest(verdict: &Verdict, class: Class) -> Option<(u32, f64, &GapReport)> {
-    lanes(verdict, class)
-        .filter_map(|(step, gap)| Some((step, gap.unexplained_ms.or(gap.longest_ms)?, gap)))
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-}
-
 /// Whether a probe has no lane that writes.
 fn writes_nothing(verdict: &Verdict) -> bool {
-    verdict.probe.is_some() && lanes(verdict, Class::Write).next().is_none()
+    verdict.probe.is_some() && verdict.gaps_of(Class::Write).next().is_none()
 }
 
 fn writes(verdict: &Verdict) -> String {

@@ -198,6 +198,8 @@ impl ProbeJudge {
             operations: self.counts,
             faults: Vec::new(),
             point_of_no_return: Vec::new(),
+            repeat: None,
+            control: None,
             skipped: Vec::new(),
             reproduce: self.probe.reproduce.clone(),
             probe: Some(ProbeReport {

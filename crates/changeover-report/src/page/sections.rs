@@ -66,8 +66,8 @@ fn day_and_minute(zero: &str) -> String {
 /// The longest write gap, as HTML.
 fn number(verdict: &Verdict) -> String {
     match (
-        summary::unmeasured(verdict, Class::Write),
-        summary::longest(verdict, Class::Write),
+        verdict.lane_without_success(Class::Write),
+        verdict.longest_gap(Class::Write),
     ) {
         (Some((step, _)), _) => format!(
             "no write <small>succeeded{}</small>",

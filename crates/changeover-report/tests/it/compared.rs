@@ -2,7 +2,7 @@
 
 use crate::verdicts::passed;
 use changeover_model::verdict::Verdict;
-use changeover_report::compare::{compare, median_and_range};
+use changeover_report::compare::compare;
 
 /// A run whose every gap is so much longer.
 fn slower(by: f64, run: &str) -> Verdict {
@@ -19,7 +19,7 @@ fn a_difference_must_exceed_what_both_were_measured_with() {
     let exceeding = |by: f64| {
         let comparison = compare(&passed(), &slower(by, "b"), &[]);
         let differences = comparison.differences.iter();
-        let gaps = differences.filter(|d| d.figure.what.starts_with("gap "));
+        let gaps = differences.filter(|d| d.what.starts_with("gap "));
         gaps.map(|d| d.exceeds_noise).collect::<Vec<_>>()
     };
     // Both have a resolution of 11.2 ms.
@@ -35,7 +35,7 @@ fn other_runs_tell_how_much_a_figure_varies_by_itself() {
         let gap = comparison
             .differences
             .iter()
-            .find(|d| d.figure.what == "gap write/new");
+            .find(|d| d.what == "gap write/new");
         gap.unwrap().noise_ms.unwrap().round()
     };
     assert_eq!(noise(&others), 60.0);
@@ -48,7 +48,7 @@ fn only_hops_that_both_have_are_compared() {
     let mut other = passed();
     other.steps.remove(0);
     let comparison = compare(&passed(), &other, &[]);
-    let hops = comparison.differences.iter().map(|d| d.figure.hop.as_str());
+    let hops = comparison.differences.iter().map(|d| d.hop.as_str());
     assert!(hops.into_iter().all(|hop| hop == "v0.2.0 → current"));
     assert!(!comparison.differences.is_empty());
     other.steps.clear();
@@ -67,14 +67,7 @@ fn what_nothing_is_known_about_is_claimed_neither_way() {
     let mut latencies = comparison
         .differences
         .iter()
-        .filter(|d| d.figure.what.starts_with("latency"));
+        .filter(|d| d.what.starts_with("latency"));
     assert!(latencies.clone().count() > 0);
     assert!(latencies.all(|d| d.exceeds_noise.is_none()));
-}
-
-#[test]
-fn a_median_has_a_range() {
-    assert_eq!(median_and_range(&[3.0, 1.0, 2.0]), Some((2.0, 1.0, 3.0)));
-    assert_eq!(median_and_range(&[4.0, 1.0]), Some((2.5, 1.0, 4.0)));
-    assert_eq!(median_and_range(&[]), None);
 }

@@ -103,6 +103,8 @@ fn probed() -> Verdict {
         },
         faults: Vec::new(),
         point_of_no_return: Vec::new(),
+        repeat: None,
+        control: None,
         skipped: Vec::new(),
         reproduce: "changeover probe postgres://me@h:5432/d".to_owned(),
         probe: Some(ProbeReport {

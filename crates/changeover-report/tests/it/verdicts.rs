@@ -95,6 +95,8 @@ pub(crate) fn passed() -> Verdict {
         },
         faults: Vec::new(),
         point_of_no_return: Vec::new(),
+        repeat: None,
+        control: None,
         skipped: Vec::new(),
         reproduce: "changeover rehearse --plan runs/a/plan.json".to_owned(),
         probe: None,

@@ -1,5 +1,7 @@
 //! `plan.json`: everything that is decided about a rehearsal before it starts.
 
+mod series;
+
 use crate::check::{Check, Severity};
 use crate::fault::{Fault, Point};
 use crate::format::Kind;
@@ -52,9 +54,9 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     /// The point at which upgrades are called off, or [`EVERY_POINT`]: what was asked for. The steps say which are.
     pub abort_at: Option<String>,
-    /// How many times the plan is run.
+    /// How many times the plan is run, 1 to [`MAX_REPEAT`].
     pub repeat: u32,
-    /// Whether versions are restarted instead of upgraded, as a control.
+    /// Whether it is run as often with restarts of its last version instead of upgrades, as a control.
     pub control: bool,
     /// What is done before, during and after the upgrades, if that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -194,6 +196,9 @@ pub struct PlanFinding {
 
 /// The budgets there are: the longest gap of a class, in milliseconds.
 pub const BUDGETS: [&str; 3] = ["write-gap", "read-gap", "connect-gap"];
+
+/// The most runs of one plan.
+pub const MAX_REPEAT: u32 = 1000;
 
 /// Operations a second at most: far beyond what one machine carries, and times of it still fit.
 pub const MAX_RATE: u32 = 1_000_000;
@@ -516,10 +521,10 @@ impl Plan {
                 );
             }
         }
-        if self.repeat != 1 || self.control {
+        if self.repeat == 0 || self.repeat > MAX_REPEAT {
             return refuse(
                 "repeat".into(),
-                "this version of Changeover runs a plan once and without control; set repeat to 1 and control to false".into(),
+                format!("is {}; a plan is run 1 to {MAX_REPEAT} times", self.repeat),
             );
         }
         Ok(())
