@@ -89,6 +89,7 @@ fn report(one: &OneRun) -> RunReport {
     RunReport {
         run: one.name.clone(),
         outcome: verdict.outcome,
+        checks: verdict.failed_checks(),
         reasons: verdict.reasons.clone(),
         write_gap: longest(Class::Write),
         read_gap: longest(Class::Read),

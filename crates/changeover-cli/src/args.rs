@@ -147,7 +147,7 @@ pub(crate) struct PlanOptions {
         "workload", "max_write_gap", "max_read_gap", "max_connect_gap", "instance_arg", "from", "to", "rng", "probability",
         "max_versions", "scenario", "first", "last", "then", "rules", "allow_restart", "current_version",
         "system_parameter", "system_parameters", "allow_unknown_parameters", "image_repository",
-        "fault", "faults", "abort_at", "after_abort", "find_point_of_no_return",
+        "fault", "faults", "abort_at", "after_abort", "find_point_of_no_return", "repeat", "control",
     ])]
     pub(crate) plan: Option<PathBuf>,
 
@@ -165,6 +165,9 @@ pub(crate) struct PlanOptions {
 
     #[command(flatten)]
     pub(crate) faults: FaultOptions,
+
+    #[command(flatten)]
+    pub(crate) series: SeriesOptions,
 
     /// The seed of everything random: an integer, or str:TEXT [default: 1; where a path or parameters are drawn, a new one, which is printed]
     #[arg(long, value_name = "SEED", allow_hyphen_values = true)]
@@ -321,6 +324,19 @@ pub(crate) struct FaultOptions {
     /// Call each upgrade off at one point after the other, and report the last at which that still works
     #[arg(long)]
     pub(crate) find_point_of_no_return: bool,
+}
+
+/// How often a plan is run.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Several runs")]
+pub(crate) struct SeriesOptions {
+    /// Run the plan so many times, one after the other, and report medians with their ranges
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = whole_number)]
+    pub(crate) repeat: Option<i64>,
+
+    /// Run it as often with restarts of its last version instead of upgrades, and report what differs by more than noise
+    #[arg(long)]
+    pub(crate) control: bool,
 }
 
 /// `changeover rehearse`.

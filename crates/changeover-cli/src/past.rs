@@ -5,7 +5,7 @@
 
 use crate::error::CliError;
 use crate::output;
-use crate::run::StoredRun;
+use crate::run::{Stored, is_run};
 use changeover_model::Verdict;
 use changeover_model::event::Header;
 use rusqlite::{Connection, params};
@@ -90,7 +90,7 @@ impl Past {
     /// Takes in what is new, or was judged again.
     fn catch_up(&self) -> Result<(), CliError> {
         for name in self.directories()? {
-            let run = StoredRun::at(&self.directory.join(&name));
+            let run = Stored::at(&self.directory.join(&name));
             let stamp = stamp(&run.file("verdict.json"));
             let known: Option<i64> = self
                 .connection
@@ -111,13 +111,7 @@ impl Past {
         Ok(())
     }
 
-    fn put(
-        &self,
-        name: &str,
-        run: &StoredRun,
-        stamp: i64,
-        verdict: &Verdict,
-    ) -> Result<(), CliError> {
+    fn put(&self, name: &str, run: &Stored, stamp: i64, verdict: &Verdict) -> Result<(), CliError> {
         self.connection
             .execute(
                 "INSERT OR REPLACE INTO run (name, begun, stamp, verdict) VALUES (?1, ?2, ?3, ?4)",
@@ -138,7 +132,7 @@ impl Past {
         })?;
         Ok(entries
             .flatten()
-            .filter(|entry| entry.path().join("events.jsonl").is_file())
+            .filter(|entry| is_run(&entry.path()))
             .filter_map(|entry| entry.file_name().into_string().ok())
             .collect())
     }
@@ -203,8 +197,8 @@ fn stamp(path: &Path) -> Option<i64> {
 }
 
 /// When a run began, by the first line of its events.
-fn begun(run: &StoredRun) -> Option<String> {
-    let file = File::open(run.file("events.jsonl")).ok()?;
+fn begun(run: &Stored) -> Option<String> {
+    let file = File::open(run.first_events()).ok()?;
     let mut line = String::new();
     BufReader::new(file).read_line(&mut line).ok()?;
     Some(Header::parse(line.trim_end()).ok()?.clock_zero)

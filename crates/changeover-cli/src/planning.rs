@@ -114,6 +114,8 @@ fn request(options: &PlanOptions, known: &Knowledge) -> Result<Request, CliError
         instance_args: service.instance_arg.clone(),
         faults: faults(&options.faults)?,
         abort: abort(&options.faults)?,
+        repeat: options.series.repeat,
+        control: options.series.control,
         scenario: path.scenario.as_deref().map(preset).transpose()?,
     })
 }

@@ -3,60 +3,87 @@
 use crate::error::CliError;
 use crate::exit::Exit;
 use changeover_model::event::EventKind;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// What signals do. Lives until the process ends.
+/// What signals do to rehearsals. Lives until the process ends.
 pub(crate) struct Signals {
+    run: Arc<Mutex<Option<Running>>>,
+}
+
+/// A run that a signal ends in good order.
+struct Running {
+    cancel: CancellationToken,
+    tell: Option<Tell>,
+}
+
+/// Takes the name of a signal.
+type Tell = Box<dyn FnOnce(&str) + Send>;
+
+impl Signals {
+    /// Listens. As long as nothing runs, a signal ends the process at once.
+    ///
+    /// # Errors
+    ///
+    /// When a signal cannot be listened for.
+    pub(crate) fn listen() -> Result<Self, CliError> {
+        let mut ends = Ends::listen()?;
+        let run: Arc<Mutex<Option<Running>>> = Arc::default();
+        let heard = Arc::clone(&run);
+        tokio::spawn(async move {
+            loop {
+                let name = ends.next().await;
+                let mut run = heard.lock().unwrap_or_else(|e| e.into_inner());
+                let Some(run) = run.as_mut() else {
+                    std::process::exit(Exit::Interrupted.code().into());
+                };
+                if let Some(tell) = run.tell.take() {
+                    tell(name);
+                    run.cancel.cancel();
+                }
+            }
+        });
+        Ok(Signals { run })
+    }
+
+    /// From now on the first signal cancels `cancel`, after telling `tell` its name. Further ones change nothing as
+    /// long as instances run: ending them takes seconds at most.
+    pub(crate) fn cancel(
+        &self,
+        cancel: CancellationToken,
+        tell: impl FnOnce(&str) + Send + 'static,
+    ) {
+        self.set(Some(Running {
+            cancel,
+            tell: Some(Box::new(tell)),
+        }));
+    }
+
+    /// There is nothing left to be ended in good order: the next signal ends the process at once.
+    pub(crate) fn exit_from_now_on(&self) {
+        self.set(None);
+    }
+
+    fn set(&self, run: Option<Running>) {
+        *self.run.lock().unwrap_or_else(|e| e.into_inner()) = run;
+    }
+}
+
+/// What signals do to a probe. Lives until the process ends.
+pub(crate) struct ProbeSignals {
     nothing_left: Arc<AtomicBool>,
 }
 
-impl Signals {
-    fn new() -> (Self, Arc<AtomicBool>) {
-        let nothing_left = Arc::new(AtomicBool::new(false));
-        let signals = Signals {
-            nothing_left: Arc::clone(&nothing_left),
-        };
-        (signals, nothing_left)
-    }
-
+impl ProbeSignals {
     /// There is nothing left to be ended in good order: the next signal ends the process at once.
     pub(crate) fn exit_from_now_on(&self) {
         self.nothing_left.store(true, Ordering::Release);
     }
 }
 
-/// Cancels `cancel` at the first of these signals, after telling `tell` its name. Further ones change nothing as long
-/// as instances run: ending them takes seconds at most.
-///
-/// # Errors
-///
-/// When a signal cannot be listened for.
-pub(crate) fn cancel_on_signal(
-    cancel: CancellationToken,
-    tell: impl FnOnce(&str) + Send + 'static,
-) -> Result<Signals, CliError> {
-    let mut ends = Ends::listen()?;
-    let (signals, nothing_left) = Signals::new();
-    tokio::spawn(async move {
-        let mut tell = Some(tell);
-        loop {
-            let name = ends.next().await;
-            if nothing_left.load(Ordering::Acquire) {
-                std::process::exit(Exit::Interrupted.code().into());
-            }
-            if let Some(tell) = tell.take() {
-                tell(name);
-                cancel.cancel();
-            }
-        }
-    });
-    Ok(signals)
-}
-
-/// The same for a probe, which the first of these signals ends regularly: it cancels `end`. The second one cancels
+/// The first of these signals ends a probe regularly: it cancels `end`. The second one cancels
 /// `abort`, and the third ends the process. SIGUSR1 is a marker. `event` takes what is to go on record.
 ///
 /// # Errors
@@ -66,10 +93,13 @@ pub(crate) fn end_on_signal(
     end: CancellationToken,
     abort: CancellationToken,
     event: impl Fn(EventKind) + Send + 'static,
-) -> Result<Signals, CliError> {
+) -> Result<ProbeSignals, CliError> {
     let mut ends = Ends::listen()?;
     let mut marks = listen(SignalKind::user_defined1())?;
-    let (signals, nothing_left) = Signals::new();
+    let nothing_left = Arc::new(AtomicBool::new(false));
+    let signals = ProbeSignals {
+        nothing_left: Arc::clone(&nothing_left),
+    };
     tokio::spawn(async move {
         loop {
             let name = tokio::select! {

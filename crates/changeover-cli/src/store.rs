@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 pub(crate) const DOCKER: &str = "docker";
 
 /// A store that can be had. Nothing has been made yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Store {
     /// A file of the run's own.
     PrivateSqlite,
@@ -73,6 +73,18 @@ impl Store {
             (_, None) => Ok(Store::PrivateSqlite),
             (_, Some(location)) => sqlite(location).map(Store::Sqlite),
         }
+    }
+
+    /// Whether every run has one of its own.
+    pub(crate) fn is_new_each_time(&self) -> bool {
+        !matches!(
+            self,
+            Store::Sqlite(_)
+                | Store::Postgres {
+                    own_schema: false,
+                    ..
+                }
+        )
     }
 
     /// What `rehearse --plan` needs besides the plan to meet the same store again.

@@ -262,6 +262,8 @@ pub struct RunReport {
     pub run: String,
     /// Its outcome.
     pub outcome: VerdictOutcome,
+    /// The checks that found errors, each once.
+    pub checks: Vec<Check>,
     /// Why it is no pass.
     pub reasons: Vec<String>,
     /// Its longest write gap that no fault explains; `None` if some lane had no success, or none was measured.
@@ -423,6 +425,17 @@ impl Verdict {
         self.gaps_of(class)
             .filter_map(|(step, gap)| Some((step, gap.unexplained_ms.or(gap.longest_ms)?, gap)))
             .max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// The checks that found errors, each once, in the order of the findings.
+    pub fn failed_checks(&self) -> Vec<Check> {
+        let mut checks = Vec::new();
+        for finding in &self.findings {
+            if finding.severity == Severity::Error && !checks.contains(&finding.check) {
+                checks.push(finding.check);
+            }
+        }
+        checks
     }
 
     /// The first lane of a class without any success, and its step.

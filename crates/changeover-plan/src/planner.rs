@@ -14,8 +14,8 @@ use crate::services::generate_upgrade_args;
 use changeover_model::fault::{Point, Surroundings};
 use changeover_model::format::Kind;
 use changeover_model::plan::{
-    BUDGETS, MAX_CLIENTS, MAX_PROBE_INTERVAL_MS, MAX_RATE, MAX_TIMEOUT_MS, Plan, Timeout,
-    WorkloadPlan,
+    BUDGETS, MAX_CLIENTS, MAX_PROBE_INTERVAL_MS, MAX_RATE, MAX_REPEAT, MAX_TIMEOUT_MS, Plan,
+    Timeout, WorkloadPlan,
 };
 use changeover_model::target::{Target, TargetHead};
 use changeover_model::version::PathVersion;
@@ -107,9 +107,19 @@ pub fn plan(request: &Request, known: &Knowledge) -> Result<(Plan, Vec<String>),
         instance_args: request.instance_args.clone(),
         rules: router.rule_names(),
         faults,
-        abort_at: request.abort.as_ref().map(AbortRequest::word),
-        repeat: 1,
-        control: false,
+        // A path of one version has no upgrade to call off.
+        abort_at: match called_off.iter().any(Option::is_some) {
+            true => request.abort.as_ref().map(AbortRequest::word),
+            false => None,
+        },
+        repeat: count(
+            "the number of runs",
+            request.repeat,
+            1,
+            MAX_REPEAT,
+            "1 to 1000 runs",
+        )?,
+        control: request.control,
         scenario,
         findings,
     };

@@ -155,6 +155,10 @@ pub struct Request {
     pub faults: FaultRequest,
     /// Where upgrades are called off.
     pub abort: Option<AbortRequest>,
+    /// How many times the plan is run, at least 1; once without it.
+    pub repeat: Option<i64>,
+    /// Whether it is run as often with restarts of its last version, as a control.
+    pub control: bool,
     /// What is done before, during and after the upgrades; the path is its too, unless one is asked for.
     pub scenario: Option<&'static Preset>,
 }

@@ -50,6 +50,7 @@ pub fn render(plan: &Plan, instances: &Instances) -> String {
     if !plan.rules.is_empty() {
         header.push(format!("rules: {}", plan.rules.join(", ")));
     }
+    header.extend(series(plan));
     let parameters = plan.services[0].system_parameter_defaults.len();
     if parameters > 0 {
         header.push(format!(
@@ -77,6 +78,17 @@ pub fn render(plan: &Plan, instances: &Instances) -> String {
         branch.render(number, number == last, &mut out);
     }
     out
+}
+
+/// How often it is run, if that is more than once.
+fn series(plan: &Plan) -> Option<String> {
+    let times = counted(u64::from(plan.repeat), "time");
+    match (plan.control, plan.path.last()) {
+        (true, Some(last)) => Some(format!(
+            "run {times}, and {times} with restarts of {last} alone, as a control"
+        )),
+        _ => (plan.repeat > 1).then(|| format!("run {times}")),
+    }
 }
 
 /// How a run comes by its instances.

@@ -1,7 +1,7 @@
 //! Two runs, figure by figure, and whether they differ by more than noise.
 //!
 //! Two figures differ when they are further apart than both were measured with, and, where other runs of the same kind
-//! are known, further than those differ among themselves. Where neither is known, nothing is claimed.
+//! are known, further than those differ among themselves. A series has its medians compared. Where neither is known, nothing is claimed.
 
 use crate::numbers::time;
 use crate::summary;
@@ -47,19 +47,19 @@ pub struct Comparison {
 /// Compares two runs; `others` are further runs of the same kind, from which is taken how much figures vary.
 pub fn compare(a: &Verdict, b: &Verdict, others: &[Verdict]) -> Comparison {
     let (of_a, of_b) = (by_name(a), by_name(b));
-    let others: Vec<BTreeMap<Name, Figure>> = others.iter().map(by_name).collect();
+    let others: Vec<BTreeMap<Name, Known>> = others.iter().map(by_name).collect();
     let differences = of_a
         .iter()
         .filter_map(|(name, a)| {
             let b = of_b.get(name)?;
             let noise_ms = noise(name, a, b, &others);
             Some(Difference {
-                hop: a.hop.clone(),
-                what: a.what.clone(),
-                a_ms: a.ms,
-                b_ms: b.ms,
+                hop: a.figure.hop.clone(),
+                what: a.figure.what.clone(),
+                a_ms: a.figure.ms,
+                b_ms: b.figure.ms,
                 noise_ms,
-                exceeds_noise: noise_ms.map(|noise| (a.ms - b.ms).abs() > noise),
+                exceeds_noise: noise_ms.map(|noise| (a.figure.ms - b.figure.ms).abs() > noise),
             })
         })
         .collect();
@@ -75,27 +75,58 @@ pub fn compare(a: &Verdict, b: &Verdict, others: &[Verdict]) -> Comparison {
 /// A hop, and what of it.
 type Name = (String, String);
 
-/// The figures of a verdict; of hops that are the same the first.
-fn by_name(verdict: &Verdict) -> BTreeMap<Name, Figure> {
+/// A figure, and how much it is known to vary by itself.
+struct Known {
+    figure: Figure,
+    noise_ms: Option<f64>,
+}
+
+/// The figures of a verdict, of a series their medians; of hops that are the same the first.
+fn by_name(verdict: &Verdict) -> BTreeMap<Name, Known> {
+    let known: Vec<Known> = match &verdict.repeat {
+        None => figures(verdict)
+            .into_iter()
+            .map(|figure| Known {
+                figure,
+                noise_ms: None,
+            })
+            .collect(),
+        Some(repeat) => repeat
+            .figures
+            .iter()
+            .map(|report| Known {
+                figure: Figure {
+                    step: report.step.unwrap_or_default(),
+                    hop: report.hop.clone(),
+                    what: report.what.clone(),
+                    ms: report.spread.median_ms,
+                    resolution_ms: report.resolution_ms,
+                },
+                noise_ms: report.noise_ms,
+            })
+            .collect(),
+    };
     let mut out = BTreeMap::new();
-    for figure in figures(verdict) {
-        out.entry((figure.hop.clone(), figure.what.clone()))
-            .or_insert(figure);
+    for one in known {
+        out.entry((one.figure.hop.clone(), one.figure.what.clone()))
+            .or_insert(one);
     }
     out
 }
 
-fn noise(name: &Name, a: &Figure, b: &Figure, others: &[BTreeMap<Name, Figure>]) -> Option<f64> {
-    let measured = a.resolution_ms.zip(b.resolution_ms).map(|(a, b)| a + b);
+fn noise(name: &Name, a: &Known, b: &Known, others: &[BTreeMap<Name, Known>]) -> Option<f64> {
+    let resolutions = a.figure.resolution_ms.zip(b.figure.resolution_ms);
     let values: Vec<f64> = others
         .iter()
-        .filter_map(|other| Some(other.get(name)?.ms))
+        .filter_map(|other| Some(other.get(name)?.figure.ms))
         .collect();
-    let spread = Spread::of(&values).and_then(|spread| spread.noise_ms());
-    match (measured, spread) {
-        (Some(measured), Some(spread)) => Some(measured.max(spread)),
-        (one, other) => one.or(other),
-    }
+    let known = [
+        resolutions.map(|(a, b)| a + b),
+        Spread::of(&values).and_then(|spread| spread.noise_ms()),
+        a.noise_ms,
+        b.noise_ms,
+    ];
+    known.into_iter().flatten().max_by(f64::total_cmp)
 }
 
 impl Comparison {

@@ -3,6 +3,7 @@
 use crate::look::Look;
 use crate::numbers::{count, time};
 use crate::probe;
+use crate::series;
 use crate::summary;
 use crate::table;
 use changeover_model::check::Severity;
@@ -26,6 +27,7 @@ pub fn render(verdict: &Verdict, look: Look) -> String {
         out.push('\n');
         out.push_str(&probe::what_happened(report));
     } else if !verdict.steps.is_empty() {
+        out.push_str(&several(verdict, look));
         out.push_str("Steps (times in ms; a gap is the longest span without a success, ± its resolution; stale: the largest freshness lag)\n");
         out.push_str(&table::steps(verdict, look));
         out.push('\n');
@@ -62,6 +64,22 @@ pub fn render(verdict: &Verdict, look: Look) -> String {
     out.push_str(&look.paint(&summary::sentence(verdict), colour(verdict.outcome)));
     out.push('\n');
     out
+}
+
+/// The runs of a series, before what is of the one alone that decides.
+fn several(verdict: &Verdict, look: Look) -> String {
+    let Some(repeat) = &verdict.repeat else {
+        return String::new();
+    };
+    let noise = series::noise_floor(verdict);
+    format!(
+        "Runs (longest gaps in ms, ± their resolution; * decides)\n{}\nSteps of all runs ({})\n{}{}\nRun {}, which decides:\n\n",
+        table::runs(verdict, look),
+        series::MEDIANS,
+        table::medians(verdict, look),
+        noise.map_or(String::new(), |noise| format!("{noise}\n")),
+        repeat.decides,
+    )
 }
 
 /// The reasons that no finding tells as well.

@@ -16,6 +16,7 @@ use changeover_model::verdict::{Finding, Verdict, VerdictOutcome};
 pub fn render(verdict: &Verdict, examined: &[Check], timestamp: Option<&str>) -> String {
     let suites = [
         suite("changeover.verdict", vec![verdict_case(verdict)]),
+        suite("changeover.runs", run_cases(verdict)),
         suite("changeover.steps", step_cases(verdict)),
         suite("changeover.budgets", budget_cases(verdict)),
         suite("changeover.checks", check_cases(verdict, examined)),
@@ -155,6 +156,27 @@ fn verdict_case(verdict: &Verdict) -> Case {
         out: summary::sentence(verdict),
         ..Case::new("verdict")
     }
+}
+
+/// The runs of a series; none of a single run.
+fn run_cases(verdict: &Verdict) -> Vec<Case> {
+    let repeated = verdict.repeat.iter().flat_map(|it| &it.runs);
+    let control = verdict.control.iter().flat_map(|it| &it.runs);
+    let cases = repeated.chain(control).map(|run| {
+        let body = run.reasons.join("\n");
+        let first = run.reasons.first().cloned().unwrap_or_default();
+        Case {
+            trouble: match run.outcome {
+                VerdictOutcome::Pass => None,
+                VerdictOutcome::Fail => Some(("failure", first, body)),
+                VerdictOutcome::Inconclusive => {
+                    Some(("error", format!("inconclusive: {first}"), body))
+                }
+            },
+            ..Case::new(format!("run {}", run.run))
+        }
+    });
+    cases.collect()
 }
 
 fn step_cases(verdict: &Verdict) -> Vec<Case> {

@@ -22,6 +22,7 @@ pub mod markdown;
 pub mod page;
 pub mod plain;
 mod probe;
+mod series;
 pub mod strips;
 pub mod summary;
 

@@ -2,6 +2,7 @@
 
 use crate::human::{budgets, call_offs, kept, measured, other_reasons};
 use crate::numbers::{cell, time};
+use crate::series::{self, MEDIAN_HEADER, RUN_HEADER};
 use crate::summary;
 use crate::table::{LANE_HEADER, lane_rows};
 use changeover_model::check::Severity;
@@ -52,7 +53,10 @@ pub fn render(verdict: &Verdict) -> String {
     match &verdict.probe {
         Some(probe) => out.push_str(&lanes(verdict, probe)),
         None if verdict.steps.is_empty() => {}
-        None => out.push_str(&steps(&verdict.steps)),
+        None => {
+            out.push_str(&several(verdict));
+            out.push_str(&steps(&verdict.steps));
+        }
     }
     out.push_str(&faults(verdict));
     let budgets = budgets(verdict);
@@ -70,6 +74,32 @@ pub fn render(verdict: &Verdict) -> String {
         out.push('\n');
     }
     out.push_str(&format!("Reproduce: {}\n", code(&verdict.reproduce)));
+    out
+}
+
+/// The runs of a series, and their medians.
+fn several(verdict: &Verdict) -> String {
+    if verdict.repeat.is_none() {
+        return String::new();
+    }
+    let noise = series::noise_floor(verdict);
+    format!(
+        "{}<details><summary>Steps of all runs ({})</summary>\n\n{}{}</details>\n\n",
+        rows(&RUN_HEADER, series::run_rows(verdict)),
+        text(series::MEDIANS),
+        rows(&MEDIAN_HEADER, series::median_rows(verdict)),
+        noise.map_or(String::new(), |noise| format!("{}\n\n", text(&noise))),
+    )
+}
+
+/// A table.
+fn rows<const N: usize>(header: &[&str; N], rows: Vec<[String; N]>) -> String {
+    let mut out = format!("| {} |\n|{}\n", header.join(" | "), "---|".repeat(N));
+    for row in rows {
+        let cells = row.map(|cell| text(&cell));
+        out.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    out.push('\n');
     out
 }
 

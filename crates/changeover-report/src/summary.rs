@@ -1,10 +1,11 @@
 //! The one sentence of a verdict.
 
 use crate::numbers::{count, time};
-use changeover_model::check::{Check, Severity};
+use crate::series;
+use changeover_model::check::Check;
 use changeover_model::history::Class;
 use changeover_model::text::harmless;
-use changeover_model::verdict::{FaultOutcome, Verdict, VerdictOutcome};
+use changeover_model::verdict::{FaultOutcome, Finding, Verdict, VerdictOutcome};
 use changeover_model::version::PathVersion;
 
 /// The outcome, the longest gaps, the writes and the command to run it again.
@@ -17,15 +18,17 @@ pub fn sentence(verdict: &Verdict) -> String {
 }
 
 /// The sentence without the command.
-pub(crate) fn claim(verdict: &Verdict) -> String {
+pub fn claim(verdict: &Verdict) -> String {
     format!(
-        "{}: {}. {}{}; {}{}.",
+        "{}: {}{}. {}{}; {}{}{}.",
         what(verdict),
         outcome(verdict),
+        series::how_often(verdict),
         gaps(verdict),
         explained(verdict),
         writes(verdict),
         broken(verdict),
+        series::against_control(verdict),
     )
 }
 
@@ -95,13 +98,10 @@ pub(crate) fn outcome(verdict: &Verdict) -> String {
         VerdictOutcome::Pass => "passed".to_owned(),
         VerdictOutcome::Inconclusive => "inconclusive".to_owned(),
         VerdictOutcome::Fail => {
-            let mut checks: Vec<&str> = Vec::new();
-            for finding in &verdict.findings {
-                let name = finding.check.name();
-                if finding.severity == Severity::Error && !checks.contains(&name) {
-                    checks.push(name);
-                }
-            }
+            let checks: Vec<&str> = series::failed_checks(verdict)
+                .into_iter()
+                .map(Check::name)
+                .collect();
             if checks.is_empty() {
                 "failed".to_owned()
             } else {
@@ -122,6 +122,7 @@ fn gaps(verdict: &Verdict) -> String {
             gap.connection.name(),
             at_step(verdict, step)
         ),
+        (None, Some(_)) if verdict.repeat.is_some() => series::longest_write_gap(verdict),
         (None, Some((step, ms, gap))) => format!(
             "Longest write gap {} (resolution {}){}",
             time(ms),
@@ -140,7 +141,10 @@ fn gaps(verdict: &Verdict) -> String {
             gap.connection.name(),
             at_step(verdict, step)
         ),
-        (None, Some((_, ms, _))) => format!("reads {}", time(ms)),
+        (None, Some((_, ms, _))) => {
+            let longest = series::longest_gap(verdict, Class::Read);
+            format!("reads {}", time(longest.map_or(ms, |(_, gap)| gap.ms)))
+        }
         (None, None) => "reads not measured".to_owned(),
     };
     format!("{write}, {read}")
@@ -155,10 +159,9 @@ fn writes(verdict: &Verdict) -> String {
     if writes_nothing(verdict) {
         return format!("{} operations acknowledged", count(verdict.operations.ok));
     }
-    let lost = verdict
-        .findings
-        .iter()
-        .any(|finding| finding.check == Check::LostWrite);
+    let found = |finding: &Finding| finding.check == Check::LostWrite;
+    let lost = verdict.findings.iter().any(found)
+        || series::failed_checks(verdict).contains(&Check::LostWrite);
     // Only a pass proves it: any other run may have ended before everything was read back.
     let fate = match (lost, verdict.outcome) {
         (true, _) => "some lost",

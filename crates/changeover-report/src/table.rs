@@ -2,6 +2,7 @@
 
 use crate::look::Look;
 use crate::numbers::{cell, count};
+use crate::series::{self, MEDIAN_HEADER, RUN_HEADER};
 use changeover_model::event::Phase;
 use changeover_model::history::Class;
 use changeover_model::probe::ProbeReport;
@@ -58,6 +59,27 @@ pub(crate) fn steps(verdict: &Verdict, look: Look) -> String {
         table.add_row(row(step));
     }
     finish(table, columns, 1)
+}
+
+/// The runs of a series, a row each.
+pub(crate) fn runs(verdict: &Verdict, look: Look) -> String {
+    of_rows(&RUN_HEADER, series::run_rows(verdict), look)
+}
+
+/// The medians of a series, a row a step.
+pub(crate) fn medians(verdict: &Verdict, look: Look) -> String {
+    of_rows(&MEDIAN_HEADER, series::median_rows(verdict), look)
+}
+
+/// A table whose second column is words.
+fn of_rows<const N: usize>(header: &[&str; N], rows: Vec<[String; N]>, look: Look) -> String {
+    let mut table = Table::new();
+    style(&mut table, look);
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    finish(table, N, 1)
 }
 
 fn style(table: &mut Table, look: Look) {

@@ -4,7 +4,7 @@ use crate::args::CleanupArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
-use crate::run::RUNS;
+use crate::run::{RUNS, runs_within};
 use crate::store::Schema;
 use changeover_model::text::harmless;
 use changeover_runtime::docker;
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &CleanupArgs) -> Result<Exit, CliError> {
     let runs = if args.runs.is_empty() {
         all_runs()?
     } else {
-        args.runs.clone()
+        args.runs.iter().flat_map(|run| one_by_one(run)).collect()
     };
     // All of them first: a mistake in the last one should not be found after the others are gone.
     if let Some(stranger) = runs.iter().find(|run| !is_run(run)) {
@@ -90,13 +90,23 @@ fn all_runs() -> Result<Vec<PathBuf>, CliError> {
     };
     let mut runs = Vec::new();
     for entry in entries {
-        let path = entry.map_err(unreadable)?.path();
-        if is_run(&path) {
-            runs.push(path);
-        }
+        let runs_there = one_by_one(&entry.map_err(unreadable)?.path());
+        runs.extend(runs_there.into_iter().filter(|run| is_run(run)));
     }
     runs.sort();
     Ok(runs)
+}
+
+/// The runs of a series, or the run, or what is none.
+fn one_by_one(directory: &Path) -> Vec<PathBuf> {
+    let within: Vec<PathBuf> = runs_within(directory)
+        .into_iter()
+        .filter(|run| is_run(run))
+        .collect();
+    match within.is_empty() {
+        true => vec![directory.to_owned()],
+        false => within,
+    }
 }
 
 /// Whether a directory is a run's: one that has a record of processes. Cleaning removes its `work` directory, and

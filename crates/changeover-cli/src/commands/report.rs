@@ -4,7 +4,7 @@ use crate::args::{ReportArgs, ReportFormat};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
-use crate::run::{StoredRun, Tail};
+use crate::run::{Stored, Tail};
 use changeover_check::EXAMINED;
 use changeover_model::Verdict;
 use changeover_model::text::harmless_json;
@@ -18,7 +18,7 @@ use std::path::Path;
 ///
 /// When the run cannot be read, or the report not be written.
 pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
-    let stored = StoredRun::find(&args.run)?;
+    let stored = Stored::find(&args.run)?;
     let (verdict, tail) = stored.verdict()?;
     let text = match args.format {
         ReportFormat::Human => human::render(&verdict, look(args)),
@@ -47,7 +47,7 @@ fn look(args: &ReportArgs) -> Look {
 /// # Errors
 ///
 /// When they cannot be written.
-pub(crate) fn beside(stored: &StoredRun, verdict: &Verdict) -> Result<(), CliError> {
+pub(crate) fn beside(stored: &Stored, verdict: &Verdict) -> Result<(), CliError> {
     let record = stored.record(verdict.clone(), Tail::Whole)?;
     write(&stored.file("junit.xml"), &junit(&record))?;
     write(&stored.file("report.html"), &page::render(&record))

@@ -5,12 +5,12 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
 use crate::past::{Past, PastRun};
-use crate::run::StoredRun;
+use crate::run::{Stored, runs_within};
 use changeover_model::Verdict;
-use changeover_model::check::Severity;
 use changeover_model::format::Kind;
 use changeover_model::history::Class;
 use changeover_model::text::harmless;
+use changeover_model::verdict::RunReport;
 use changeover_model::version::PathVersion;
 use changeover_report::compare::compare;
 use serde_json::{Value, json};
@@ -72,12 +72,23 @@ fn wanted(run: &PastRun, filter: &RunsFilter) -> bool {
     outcome && target && version && check && since
 }
 
+/// The longest gap of a class; of a series the longest of all runs.
 fn longest(verdict: &Verdict, class: Class) -> Option<f64> {
-    let gaps = verdict.steps.iter().flat_map(|step| &step.gaps);
-    let of_class = gaps.filter(|gap| gap.class == class);
-    of_class
-        .filter_map(|gap| gap.longest_ms)
-        .max_by(f64::total_cmp)
+    let of_run = |run: &RunReport| {
+        let gap = match class {
+            Class::Write => &run.write_gap,
+            Class::Read => &run.read_gap,
+            Class::Connect => &run.connect_gap,
+        };
+        gap.as_ref().map(|gap| gap.ms)
+    };
+    match &verdict.repeat {
+        Some(repeat) => repeat.runs.iter().filter_map(of_run).max_by(f64::total_cmp),
+        None => {
+            let gaps = verdict.gaps_of(class).filter_map(|(_, gap)| gap.longest_ms);
+            gaps.max_by(f64::total_cmp)
+        }
+    }
 }
 
 fn path(verdict: &Verdict) -> String {
@@ -90,12 +101,14 @@ fn path(verdict: &Verdict) -> String {
     }
 }
 
-/// The checks that found errors, each once.
+/// The checks that found errors, of a series in any of its runs, each once.
 fn failed_checks(verdict: &Verdict) -> Vec<&'static str> {
+    let of_series = verdict.repeat.iter().flat_map(|repeat| &repeat.runs);
+    let more = of_series.flat_map(|run| run.checks.clone());
     let mut names: Vec<&str> = Vec::new();
-    for finding in &verdict.findings {
-        if finding.severity == Severity::Error && !names.contains(&finding.check.name()) {
-            names.push(finding.check.name());
+    for check in verdict.failed_checks().into_iter().chain(more) {
+        if !names.contains(&check.name()) {
+            names.push(check.name());
         }
     }
     names
@@ -116,8 +129,16 @@ fn document(run: &PastRun) -> Value {
         "read_gap_ms": longest(verdict, Class::Read),
         "connect_gap_ms": longest(verdict, Class::Connect),
         "operations": verdict.operations,
+        "runs": verdict.repeat.as_ref().map_or(1, |it| it.runs.len()),
         "kept": run.kept,
     })
+}
+
+fn of_runs(runs: usize) -> String {
+    match runs {
+        1 => "1 run and its control".to_owned(),
+        n => format!("{n} runs"),
+    }
 }
 
 fn table(runs: &[&PastRun]) -> String {
@@ -137,14 +158,10 @@ fn table(runs: &[&PastRun]) -> String {
     let mut rows: Vec<[String; 7]> = vec![heading.map(str::to_owned)];
     rows.extend(runs.iter().map(|run| {
         let verdict = &run.verdict;
-        let mut what = failed_checks(verdict).join(", ");
-        if !run.kept {
-            what.push_str(if what.is_empty() {
-                "pruned"
-            } else {
-                ", pruned"
-            });
-        }
+        let checks = failed_checks(verdict).into_iter().map(str::to_owned);
+        let series = verdict.repeat.as_ref().map(|it| of_runs(it.runs.len()));
+        let pruned = (!run.kept).then(|| "pruned".to_owned());
+        let what: Vec<String> = checks.chain(series).chain(pruned).collect();
         [
             harmless(&run.name),
             harmless(&verdict.target),
@@ -152,7 +169,7 @@ fn table(runs: &[&PastRun]) -> String {
             verdict.outcome.to_string(),
             ms(longest(verdict, Class::Write)),
             ms(longest(verdict, Class::Read)),
-            what,
+            what.join(", "),
         ]
     }));
     let width = |column: usize| {
@@ -181,7 +198,7 @@ fn named(past: Option<&[PastRun]>, wanted: &str) -> Result<Verdict, CliError> {
     });
     match known {
         Some(run) => Ok(run.verdict.clone()),
-        None => Ok(StoredRun::find(wanted)?.verdict()?.0),
+        None => Ok(Stored::find(wanted)?.verdict()?.0),
     }
 }
 
@@ -236,7 +253,9 @@ fn remove(args: &RunsPruneArgs) -> Result<Exit, CliError> {
     for run in &kept {
         let place = past.place(&run.name);
         // Instances of a run that was killed are found by what is in its directory.
-        if place.join("work").exists() {
+        let mut places = runs_within(&place);
+        places.push(place.clone());
+        if places.iter().any(|run| run.join("work").exists()) {
             exit = Exit::Failed;
             text.push_str(&format!(
                 "left alone {}: it still runs, or was killed; changeover cleanup removes what is left of it first\n",

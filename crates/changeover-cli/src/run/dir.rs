@@ -48,12 +48,7 @@ impl RunDir {
             Some(out) => out.to_owned(),
             None => Path::new(super::RUNS).join(&name),
         };
-        let unwritable = |error: std::io::Error| {
-            CliError::bad_input(format!(
-                "cannot write the run's directory {}: {error}; choose another with --out",
-                path.display()
-            ))
-        };
+        let unwritable = |error: std::io::Error| unwritable(&path, &error);
         if out.is_none() {
             later_runs(&name);
         }
@@ -65,8 +60,30 @@ impl RunDir {
                 path.display()
             )));
         }
-        fs::create_dir(path.join("logs")).map_err(unwritable)?;
         Ok(RunDir { name, path })
+    }
+
+    /// Makes the directory of a run of a series in this one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub(crate) fn within(&self, name: &str) -> Result<Self, CliError> {
+        let path = self.file(name);
+        fs::create_dir(&path).map_err(|e| unwritable(&path, &e))?;
+        Ok(RunDir {
+            name: format!("{}-{name}", self.name),
+            path,
+        })
+    }
+
+    /// Makes the directory of its logs.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub(crate) fn make_logs(&self) -> Result<(), CliError> {
+        fs::create_dir(self.file("logs")).map_err(|e| unwritable(&self.path, &e))
     }
 
     /// The run's name.
@@ -83,6 +100,13 @@ impl RunDir {
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::bad_input(format!(
+        "cannot write the run's directory {}: {error}; choose another with --out",
+        path.display()
+    ))
 }
 
 /// Says so when there are runs that began later than this one: the machine's clock was set back, and `latest` is another.

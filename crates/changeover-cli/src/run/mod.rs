@@ -3,10 +3,12 @@
 mod dir;
 mod files;
 mod read;
+mod series;
 
 pub(crate) use dir::{RunDir, write_whole};
 pub(crate) use files::FileSink;
 pub(crate) use read::{StoredRun, Tail};
+pub(crate) use series::{Stored, StoredSeries, is_run, runs_within};
 
 /// Where runs are kept unless `--out` says otherwise.
 pub(crate) const RUNS: &str = ".changeover/runs";

@@ -41,35 +41,6 @@ impl StoredRun {
         }
     }
 
-    /// The run that was asked for: a directory, or the name of one among the runs, or `latest` for the newest of them.
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
-    pub(crate) fn find(wanted: &str) -> Result<Self, CliError> {
-        let runs = Path::new(super::RUNS);
-        let place = Path::new(wanted);
-        let path = if wanted == "latest" && !place.exists() {
-            newest(runs).ok_or_else(|| {
-                CliError::bad_input(format!(
-                    "there is no run in {}: rehearse first, or give a run's directory",
-                    runs.display()
-                ))
-            })?
-        } else if !place.exists() && runs.join(wanted).is_dir() {
-            runs.join(wanted)
-        } else {
-            place.to_owned()
-        };
-        if !path.join("events.jsonl").is_file() {
-            return Err(CliError::bad_input(format!(
-                "{wanted} is no run: give the directory of one, with its events.jsonl, or its name in {}",
-                runs.display()
-            )));
-        }
-        Ok(StoredRun { path })
-    }
-
     /// A file in it.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -136,7 +107,7 @@ impl StoredRun {
     }
 
     /// The name of the run's directory.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         path.file_name().map_or_else(
             || "run".to_owned(),
@@ -210,16 +181,34 @@ impl StoredRun {
         Ok(())
     }
 
+    /// The plan, if there is one: a probe has none.
+    fn own_plan(&self) -> Result<Option<Plan>, CliError> {
+        match self.file("plan.json").exists() {
+            true => self.plan().map(Some),
+            false => Ok(None),
+        }
+    }
+
     /// What reports need of the run.
     ///
     /// # Errors
     ///
     /// When a file cannot be read or is damaged, with its line.
     pub(crate) fn record(&self, verdict: Verdict, tail: Tail) -> Result<Record, CliError> {
-        let plan = match self.file("plan.json").exists() {
-            true => Some(self.plan()?),
-            false => None,
-        };
+        self.record_of(verdict, self.own_plan()?, tail)
+    }
+
+    /// The same, of a run of this plan.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or is damaged, with its line.
+    pub(super) fn record_of(
+        &self,
+        verdict: Verdict,
+        plan: Option<Plan>,
+        tail: Tail,
+    ) -> Result<Record, CliError> {
         let mut header = None;
         let mut events = Vec::new();
         self.events(
@@ -311,15 +300,6 @@ impl StoredRun {
         }
         Ok(())
     }
-}
-
-/// The newest run: names begin with the time.
-fn newest(runs: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(runs).ok()?.flatten();
-    entries
-        .map(|entry| entry.path())
-        .filter(|path| path.join("events.jsonl").is_file())
-        .max()
 }
 
 fn unreadable(path: &Path, error: &dyn Display) -> CliError {

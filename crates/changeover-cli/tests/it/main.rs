@@ -16,6 +16,7 @@ mod psycopg;
 mod rehearse;
 mod reports;
 mod runs;
+mod series;
 mod survival;
 mod targets;
 mod transcripts;

@@ -1,11 +1,13 @@
 //! What holds for every request and every text.
 
 use crate::known;
+use changeover_model::fault::Point;
 use changeover_model::plan::{
-    BUDGETS, MAX_CLIENTS, MAX_PROBE_INTERVAL_MS, MAX_RATE, MAX_TIMEOUT_MS, Plan, Timeout,
+    BUDGETS, MAX_CLIENTS, MAX_PROBE_INTERVAL_MS, MAX_RATE, MAX_REPEAT, MAX_TIMEOUT_MS, Plan,
+    Timeout,
 };
 use changeover_model::version::PathVersion;
-use changeover_plan::{Request, Strategy, plan};
+use changeover_plan::{AbortRequest, AfterAbort, Request, Strategy, plan};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -47,29 +49,46 @@ fn requests() -> impl Strategy_<Value = Request> {
         0..4,
     );
     let arguments = prop::collection::vec(any::<String>(), 0..3);
-    (path, seed, numbers, budgets, timeouts, arguments).prop_map(
-        |(
-            (versions, strategy),
-            seed,
-            (rate, clients, probe_interval_ms),
-            budgets,
-            timeouts_ms,
-            instance_args,
-        )| {
-            Request {
-                strategy,
-                versions,
+    let series = (prop::option::of(1..=i64::from(MAX_REPEAT)), any::<bool>());
+    let abort = prop::option::of((
+        select(vec![None, Some(Point::Booting), Some(Point::Ready)]),
+        select(vec![AfterAbort::Retry, AfterAbort::GoOn]),
+    ));
+    (
+        path, seed, numbers, budgets, timeouts, arguments, series, abort,
+    )
+        .prop_map(
+            |(
+                (versions, strategy),
                 seed,
-                rate,
-                clients,
-                probe_interval_ms,
+                (rate, clients, probe_interval_ms),
                 budgets,
                 timeouts_ms,
                 instance_args,
-                ..Request::default()
-            }
-        },
-    )
+                (repeat, control),
+                abort,
+            )| {
+                Request {
+                    repeat,
+                    control,
+                    abort: abort.map(|(at, then)| AbortRequest {
+                        at,
+                        hop: None,
+                        then,
+                    }),
+                    strategy,
+                    versions,
+                    seed,
+                    rate,
+                    clients,
+                    probe_interval_ms,
+                    budgets,
+                    timeouts_ms,
+                    instance_args,
+                    ..Request::default()
+                }
+            },
+        )
 }
 
 // Our own Strategy is the one the tests talk about.
@@ -84,6 +103,23 @@ proptest! {
         let read = Plan::parse(&text).unwrap();
         prop_assert_eq!(&read, &made);
         prop_assert_eq!(read.to_json(), text);
+    }
+
+    #[test]
+    fn a_control_restarts_the_last_version_in_the_same_steps(request in requests()) {
+        let (made, _) = plan(&request, &known()).unwrap();
+        let control = made.of_one_control_run();
+        prop_assert_eq!(control.validate(), Ok(()));
+        let last = made.path.last().unwrap();
+        prop_assert!(control.path.iter().all(|version| version == last));
+        let shape = |plan: &Plan| -> Vec<_> {
+            let steps = plan.steps.iter();
+            steps.map(|s| (s.number, s.service.clone(), s.deploy_generation, s.called_off_at)).collect()
+        };
+        prop_assert_eq!(shape(&control), shape(&made));
+        prop_assert_eq!(&control.workload, &made.workload);
+        prop_assert_eq!(&control.faults, &made.faults);
+        prop_assert!(!control.is_series());
     }
 
     #[test]
@@ -109,7 +145,11 @@ proptest! {
         let (made, _) = plan(&request, &known()).unwrap();
         let tree = changeover_plan::tree::render(&made, &known().target.instances);
         for step in &made.steps {
-            let title = format!(" {}. upgrade {} → {}\n", step.number, step.from, step.to);
+            let called_off = step.called_off_at.map_or(String::new(), |point| {
+                format!(", called off at point {point}")
+            });
+            let (number, from, to) = (step.number, &step.from, &step.to);
+            let title = format!(" {number}. upgrade {from} → {to}{called_off}\n");
             prop_assert_eq!(tree.matches(&title).count(), 1, "{}", tree);
         }
         prop_assert_eq!(tree.matches(". upgrade ").count(), made.steps.len());

@@ -10,6 +10,7 @@ mod evidence;
 mod faults;
 mod html;
 mod sections;
+mod series;
 mod steps;
 
 use crate::record::Record;
@@ -30,6 +31,7 @@ pub fn render(record: &Record) -> String {
         sections::findings(record),
         sections::why(record),
         faults::faults(record),
+        series::series(record),
         sections::timeline(record),
         steps::steps(record),
         sections::budgets(record),

@@ -5,6 +5,7 @@ use super::html::{lines, section, table, text};
 use crate::human::{budgets as in_order, evidence as words, kept, measured, other_reasons};
 use crate::numbers::{count, time};
 use crate::record::Record;
+use crate::series;
 use crate::summary;
 use changeover_model::check::Severity;
 use changeover_model::history::Class;
@@ -73,12 +74,21 @@ fn number(verdict: &Verdict) -> String {
             "no write <small>succeeded{}</small>",
             summary::at_step(verdict, step)
         ),
-        (None, Some((step, ms, gap))) => format!(
-            "{} <small>± {} longest write gap{}</small>",
-            time(ms),
-            time(gap.resolution_ms),
-            summary::at_step(verdict, step)
-        ),
+        (None, Some((step, ms, gap))) => {
+            let own = (ms, gap.resolution_ms, summary::at_step(verdict, step));
+            // Of a series the longest of all runs, whichever decides.
+            let longest = series::longest_gap(verdict, Class::Write);
+            let (ms, resolution, place) = longest.map_or(own, |(run, gap)| {
+                let place = format!(" at step {} of run {}", gap.step, run.run);
+                (gap.ms, gap.resolution_ms, place)
+            });
+            format!(
+                "{} <small>± {} longest write gap{}</small>",
+                time(ms),
+                time(resolution),
+                text(&place)
+            )
+        }
         (None, None) => "– <small>no write gap was measured</small>".to_owned(),
     }
 }

@@ -12,7 +12,7 @@ use crate::args::Format;
 use crate::commands::report;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::run::{FileSink, RunDir, StoredRun, Tail, write_whole};
+use crate::run::{FileSink, RunDir, Stored, StoredRun, Tail, write_whole};
 use crate::watch::{View, Watch};
 use crate::{output, signals};
 use changeover_model::history::Header;
@@ -54,6 +54,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<Exit, CliError> {
 async fn probe_here(args: &ProbeArgs, planned: Planned, wait: Duration) -> Result<Exit, CliError> {
     let make = preflight::check(&planned, wait).await?;
     let dir = RunDir::create(args.out.as_deref())?;
+    dir.make_logs()?;
     let file = dir.file("probe.json");
     fs::write(&file, planned.probe.to_json())
         .map_err(|e| CliError::bad_input(format!("cannot write {}: {e}", file.display())))?;
@@ -123,7 +124,7 @@ async fn probe_here(args: &ProbeArgs, planned: Planned, wait: Duration) -> Resul
     let stored = StoredRun::at(dir.path());
     let verdict = stored.judge_probe(&planned.probe, dir.name(), Tail::Whole)?;
     write_whole(&dir.file("verdict.json"), &verdict.to_json())?;
-    report::beside(&stored, &verdict)?;
+    report::beside(&Stored::Run(stored), &verdict)?;
     print(&verdict, args.format.format, dir.path())?;
     Ok(match abort.is_cancelled() {
         true => Exit::Interrupted,

@@ -1,37 +1,45 @@
 //! `changeover rehearse`: the main job.
 
+mod one;
+mod series;
+
 use crate::args::{Format, RehearseArgs};
-use crate::commands::{report, shell_word};
+use crate::commands::shell_word;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::machine::{self, Machine};
 use crate::planning::{self, Planned};
-use crate::rolling::Rolling;
-use crate::run::{FileSink, RunDir, StoredRun, Tail, write_whole};
+use crate::run::{RunDir, write_whole};
+use crate::signals::Signals;
 use crate::store::{DOCKER, Store};
-use crate::watch::{View, Watch};
-use crate::{output, signals, target_file};
+use crate::watch::View;
+use crate::{output, target_file};
 use changeover_model::Plan;
-use changeover_model::event::EventKind;
-use changeover_model::history::{Header, MIXED};
+use changeover_model::target::Target;
 use changeover_model::text::harmless_json;
 use changeover_model::verdict::Verdict;
-use changeover_model::workload::{WorkloadKind, bank};
-use changeover_rehearse::clock::Clock;
 use changeover_rehearse::front_door::{FrontDoor, raise_file_limit};
-use changeover_rehearse::launcher::{endpoints_of, runtime_of};
-use changeover_rehearse::record::{About, Recorder};
-use changeover_rehearse::rehearsal::{Ending, Setup, rehearse};
+use changeover_rehearse::launcher::{Equipment, endpoints_of};
+use changeover_rehearse::rehearsal::Ending;
 use changeover_rehearse::user_checks::UserCheck;
 use changeover_report::{Look, human};
-use changeover_runtime::Runtime;
-use changeover_runtime::docker::DockerRuntime;
-use changeover_runtime::process::ProcessRuntime;
+use changeover_runtime::docker::Engine;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
-use tokio_util::sync::CancellationToken;
+
+/// What every run of a plan is made with.
+struct Session<'a> {
+    args: &'a RehearseArgs,
+    target: Target,
+    store: Store,
+    program: String,
+    user_checks: Vec<UserCheck>,
+    engine: Option<Engine>,
+    equipment: Equipment,
+    view: View,
+    signals: Signals,
+}
 
 /// Runs the command.
 ///
@@ -64,6 +72,7 @@ pub(crate) fn run(args: &RehearseArgs) -> Result<Exit, CliError> {
     let image = args.machine.metadata_store_image.as_deref();
     let given = args.plan.service.metadata_store.as_ref();
     let store = Store::of(&planned.plan, given, image)?;
+    series::possible(&planned, &store)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -84,103 +93,49 @@ async fn rehearse_here(
     let Machine { engine, equipment } =
         machine::prepare(&planned, &args.machine, &store, &program).await?;
     let Planned { plan, known } = planned;
-    let endpoints = endpoints_of(&known.target)
+    endpoints_of(&known.target)
         .await
         .map_err(|e| CliError::cannot_run_here(e.message))?;
     let front_door = front_door(args.listen).await?;
     let dir = RunDir::create(args.out.as_deref())?;
-    let plan_file = dir.file("plan.json");
-    fs::write(&plan_file, plan.to_json())
-        .map_err(|e| CliError::bad_input(format!("cannot write {}: {e}", plan_file.display())))?;
-    let target = args.plan.knowledge.target.file();
-    let reproduce = reproduce(&plan_file, target, store.option());
-    let metadata_store = store.for_run(dir.name(), dir.path())?;
     // What holds is enough for most plans; `doctor` tells when it is not.
     let _ = raise_file_limit();
-    let process_runtime = ProcessRuntime::new(dir.name(), dir.path())
-        .map_err(|e| CliError::cannot_run_here(e.message))?;
-    let processes: Arc<dyn Runtime> = Arc::new(process_runtime);
-    let instances = match engine {
-        None => runtime_of(endpoints, processes),
-        Some(engine) => {
-            let runtime = DockerRuntime::new(engine, dir.name(), dir.path(), processes)
-                .map_err(|e| CliError::cannot_run_here(e.message))?;
-            Arc::new(runtime)
-        }
-    };
-
-    let cancel = CancellationToken::new();
-    let live = Arc::new(OnceLock::new());
-    let clock = Clock::start();
-    let clock_zero = jiff::Timestamp::now().to_string();
-    let view = match args.format.format {
-        Format::Json => View::Nothing,
-        Format::Human if args.quiet => View::Nothing,
-        Format::Human if args.verbose => View::EveryLine,
-        Format::Human => View::of_stdout(),
-    };
-    let watch = Watch::start(view, clock, Arc::clone(&live));
-    let header = header_of(&plan);
-    let (sink, trouble) =
-        FileSink::create(&dir, &header, &clock_zero, watch.events(), cancel.clone())?;
-    let (sink, rolling) = Rolling::start(Box::new(sink), &header, watch.findings());
-    let recorder = Recorder::new(clock, Box::new(sink));
-    let interrupted = signals::cancel_on_signal(cancel.clone(), {
-        let recorder = recorder.clone();
-        move |signal| {
-            let signal = signal.to_owned();
-            recorder.event(&About::default(), EventKind::Interrupted { signal });
-        }
-    })?;
-
-    let ending = rehearse(Setup {
-        plan: plan.clone(),
+    let session = Session {
+        args,
         target: known.target,
-        runtime: instances,
-        front_door,
-        recorder,
-        cancel,
-        live,
-        run: dir.name().to_owned(),
-        run_dir: dir.path().to_owned(),
+        store,
         program,
-        metadata_store,
-        fixtures: Some(".changeover/fixtures".into()),
-        equipment,
         user_checks,
-    })
-    .await;
-    // Nothing of the run is left: from now on a signal may simply end us.
-    interrupted.exit_from_now_on();
-    rolling.finish();
-    watch.finish();
-    if let Some(problem) = trouble.get() {
-        return Err(CliError::bad_input(problem));
-    }
-
-    let stored = StoredRun::at(dir.path());
-    let verdict = stored.judge(&plan, dir.name(), reproduce, Tail::Whole)?;
-    write_whole(&dir.file("verdict.json"), &verdict.to_json())?;
-    report::beside(&stored, &verdict)?;
+        engine,
+        equipment,
+        view: match args.format.format {
+            Format::Json => View::Nothing,
+            Format::Human if args.quiet => View::Nothing,
+            Format::Human if args.verbose => View::EveryLine,
+            Format::Human => View::of_stdout(),
+        },
+        signals: Signals::listen()?,
+    };
+    let (verdict, ending) = match plan.is_series() {
+        true => session.run_all(plan, &dir, front_door).await?,
+        false => session.run_one(plan, &dir, front_door).await?,
+    };
     print(&verdict, args.format.format, dir.path())?;
-    Ok(match ending {
-        Ending::Interrupted => Exit::Interrupted,
-        Ending::CannotRun(reason) => return Err(CliError::cannot_run_here(reason)),
-        Ending::Completed | Ending::Failed(_) => verdict.outcome.into(),
-    })
+    match ending {
+        Ending::Interrupted => Ok(Exit::Interrupted),
+        Ending::CannotRun(reason) => Err(CliError::cannot_run_here(reason)),
+        Ending::Completed | Ending::Failed(_) => Ok(verdict.outcome.into()),
+    }
 }
 
-/// The head of the history of a plan.
-fn header_of(plan: &Plan) -> Header {
-    let workload = &plan.workload;
-    let mut header = Header::new(match workload.is_mixed() {
-        true => MIXED,
-        false => WorkloadKind::Set.name(),
-    });
-    if workload.has(WorkloadKind::Bank) {
-        header.accounts = Some(bank::accounts());
+impl Session<'_> {
+    /// Writes a plan into the directory of its run, and says what runs it again.
+    fn save(&self, plan: &Plan, dir: &RunDir) -> Result<String, CliError> {
+        let file = dir.file("plan.json");
+        write_whole(&file, &plan.to_json())?;
+        let target = self.args.plan.knowledge.target.file();
+        Ok(reproduce(&file, target, self.store.option()))
     }
-    header
 }
 
 fn print(verdict: &Verdict, format: Format, run_dir: &Path) -> Result<(), CliError> {
