@@ -1,13 +1,13 @@
 //! From a service of a path to an instance that can be started: fills the target's templates.
 
 use crate::control::Control;
-use crate::driver::Launch;
+use crate::driver::{Driver, Launch, Surroundings};
+use crate::metadata_store::{MetadataStore, OpenStore, StorePlace};
 use crate::premises::work;
+use crate::supervisor::ExitRules;
 use changeover_model::Secret;
 use changeover_model::service::ServiceArgs;
-use changeover_model::target::{
-    ContainerTemplate, Instances, Recipe, Surroundings, Target, fill, has,
-};
+use changeover_model::target::{self, ContainerTemplate, Instances, Recipe, Target, fill, has};
 use changeover_model::version::PathVersion;
 use changeover_runtime::attached::{self, AttachedRuntime};
 use changeover_runtime::{Container, InstanceSpec, RestartLoop, Runtime, RuntimeError};
@@ -54,6 +54,16 @@ pub struct Equipment {
     pub licence: Option<Secret>,
 }
 
+impl Equipment {
+    /// What the ends of a target's processes mean where they run.
+    pub(crate) fn exit_rules(&self, target: &Target) -> ExitRules {
+        match (self.containers, &target.container) {
+            (true, Some(container)) => ExitRules::from(container),
+            _ => ExitRules::from(&target.instances),
+        }
+    }
+}
+
 /// Where instances find the metadata store.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StoreAddress {
@@ -81,6 +91,34 @@ pub(crate) struct Launcher {
 }
 
 impl Launcher {
+    /// Opens the store that all instances share.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be had, or the driver's run was cancelled.
+    pub(crate) async fn open_store<S: Surroundings>(
+        &mut self,
+        open: &mut OpenStore,
+        store: MetadataStore,
+        driver: &Driver<S>,
+    ) -> Result<(), RuntimeError> {
+        let place = StorePlace {
+            directory: work(&self.run_dir).join("postgres"),
+            log: self.run_dir.join("logs/metadata-store.log"),
+            schemas: self.target.target.metadata_schemas.clone(),
+        };
+        let (runtime, recorder) = (&*driver.runtime, &driver.recorder);
+        let found = open
+            .open(store, runtime, recorder, place, &driver.cancel)
+            .await?;
+        self.metadata_store = StoreAddress {
+            address: found.address,
+            server: found.server,
+        };
+        self.metadata_store_env = found.env;
+        Ok(())
+    }
+
     /// What starts this service, at addresses that nobody listens on.
     ///
     /// # Errors
@@ -228,7 +266,7 @@ impl Launcher {
             )));
         };
         let default = &self.target.blob_store.container;
-        let around = Surroundings {
+        let around = target::Surroundings {
             metadata_store: &store.address,
             metadata_server: store.server.reveal(),
             blob_store: self.equipment.blob_store.as_ref().unwrap_or(default),

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Removes what a run made in a store that is not its own. It may block; the error is a sentence.
-pub type Remove = Box<dyn FnOnce() -> Result<(), String> + Send>;
+pub type Remove = Box<dyn FnOnce() -> Result<(), String> + Send + Sync>;
 
 /// Which metadata store the generations of a run share.
 pub enum MetadataStore {

@@ -6,11 +6,11 @@ use crate::front_door::FrontDoor;
 use crate::full_read::full_read;
 use crate::launcher::{Equipment, Launcher, StoreAddress};
 use crate::load::Load;
-use crate::metadata_store::{MetadataStore, OpenStore, StorePlace};
+use crate::metadata_store::{MetadataStore, OpenStore};
 use crate::premises::{Premises, close, work};
 use crate::record::{About, Recorder};
 use crate::sampler::Sampler;
-use crate::supervisor::{Excuse, ExitRules, Now};
+use crate::supervisor::{Excuse, Now};
 use crate::surroundings::ClientSide;
 use crate::tally::{Keys, Live};
 use crate::user_checks::{Scenario, UserCheck};
@@ -135,10 +135,7 @@ pub async fn rehearse(setup: Setup) -> Ending {
             runtime,
             surroundings: clients,
             recorder,
-            rules: match (equipment.containers, &target.container) {
-                (true, Some(container)) => ExitRules::from(container),
-                _ => ExitRules::from(&target.instances),
-            },
+            rules: equipment.exit_rules(&target),
             timeouts,
             cancel,
             excuse,
@@ -259,32 +256,15 @@ impl Rehearsal {
     }
 
     async fn open_store(&mut self, store: MetadataStore) -> Result<(), Ending> {
-        let run_dir = &self.launcher.run_dir;
-        let place = StorePlace {
-            directory: work(run_dir).join("postgres"),
-            log: run_dir.join("logs/metadata-store.log"),
-            schemas: self.launcher.target.target.metadata_schemas.clone(),
-        };
-        let Driver {
-            runtime,
-            recorder,
-            cancel,
-            ..
-        } = &self.driver;
-        let found = self
-            .store
-            .open(store, &**runtime, recorder, place, cancel)
-            .await
-            .map_err(|error| match cancel.is_cancelled() {
-                true => Ending::Interrupted,
-                false => Ending::CannotRun(error.message),
-            })?;
-        self.launcher.metadata_store = StoreAddress {
-            address: found.address,
-            server: found.server,
-        };
-        self.launcher.metadata_store_env = found.env;
-        Ok(())
+        let driver = &self.driver;
+        let opened = self
+            .launcher
+            .open_store(&mut self.store, store, driver)
+            .await;
+        opened.map_err(|error| match driver.cancel.is_cancelled() {
+            true => Ending::Interrupted,
+            false => Ending::CannotRun(error.message),
+        })
     }
 
     /// Lets older releases make the data that the run begins with.

@@ -19,16 +19,16 @@ use crate::clock::Clock;
 use crate::driver::{Driver, Timeouts};
 use crate::front_door::FrontDoor;
 use crate::launcher::{Equipment, Launcher, StoreAddress, endpoints_of, runtime_of};
+use crate::metadata_store::{MetadataStore, OpenStore};
 use crate::premises::work;
 use crate::record::{Recorder, Sink};
-use crate::supervisor::ExitRules;
 use crate::surroundings::ClientSide;
-use changeover_model::Secret;
 use changeover_model::event::Event;
 use changeover_model::history::Operation;
 use changeover_model::service::check_services;
 use changeover_model::target::Target;
 use changeover_runtime::Runtime;
+use changeover_runtime::docker::{DockerRuntime, Engine};
 use changeover_runtime::process::ProcessRuntime;
 use place::Place;
 use run::{Course, Run};
@@ -59,11 +59,13 @@ pub struct Options {
     /// Where logs and stores lie; new or empty. The logs stay there. Default: a temporary directory, of which nothing
     /// stays.
     pub directory: Option<PathBuf>,
-    /// The metadata store's address, as instances take it. Default: a fresh SQLite file in the directory.
-    pub metadata_store: Option<String>,
-    /// What instances get in their environment for it, such as `PGPASSWORD`.
-    pub metadata_store_env: BTreeMap<String, Secret>,
-    /// Where instances run. Default: as processes of this machine.
+    /// The metadata store; one of the upgrader's own is made by [`Upgrader::initialize`], and goes with it. Default: a
+    /// fresh SQLite file in the directory, which containers share.
+    pub metadata_store: Option<MetadataStore>,
+    /// What this machine has for instances. With `containers` they run on the Docker engine of this machine, which must
+    /// have their images. Default: nothing.
+    pub equipment: Equipment,
+    /// Where instances run. Default: as processes of this machine, or as `equipment` says.
     pub runtime: Option<Arc<dyn Runtime>>,
     /// Takes the events. Default: nobody.
     pub on_event: Option<OnEvent>,
@@ -120,14 +122,27 @@ impl Upgrader {
         let place = Place::make(options.directory)?;
         let run_dir = place.path().to_owned();
         let name = run_dir.file_name().unwrap_or_default().to_string_lossy();
+        let equipment = options.equipment;
         let runtime = match options.runtime {
             Some(runtime) => runtime,
             None => {
                 let processes = Arc::new(ProcessRuntime::new(&name, &run_dir)?);
-                runtime_of(endpoints_of(&target).await?, processes)
+                match equipment.containers {
+                    true => {
+                        let engine = Engine::connect().await?;
+                        Arc::new(DockerRuntime::new(engine, &name, &run_dir, processes)?)
+                    }
+                    false => runtime_of(endpoints_of(&target).await?, processes),
+                }
             }
         };
-        let store = work(&run_dir).join("metadata.sqlite");
+        let store = options.metadata_store.unwrap_or_else(|| {
+            let file = work(&run_dir).join("metadata.sqlite");
+            match equipment.containers {
+                true => MetadataStore::SharedSqlite,
+                false => MetadataStore::at(format!("sqlite:{}", file.display())),
+            }
+        });
         let recorder = Recorder::new(Clock::start(), Box::new(Callback(options.on_event)));
         let cancel = CancellationToken::new();
         let clients = ClientSide::new(
@@ -147,7 +162,7 @@ impl Upgrader {
                 runtime,
                 surroundings: clients,
                 recorder,
-                rules: ExitRules::from(&target.instances),
+                rules: equipment.exit_rules(&target),
                 timeouts,
                 cancel: cancel.clone(),
                 excuse: Default::default(),
@@ -157,15 +172,12 @@ impl Upgrader {
                 instance_args: Vec::new(),
                 run_dir,
                 program: program.to_string_lossy().into_owned(),
-                metadata_store_env: options.metadata_store_env,
-                equipment: Equipment::default(),
-                metadata_store: StoreAddress {
-                    address: options
-                        .metadata_store
-                        .unwrap_or_else(|| format!("sqlite:{}", store.display())),
-                    server: Secret::default(),
-                },
+                metadata_store_env: BTreeMap::new(),
+                equipment,
+                metadata_store: StoreAddress::default(),
             },
+            given: Some(store),
+            store: OpenStore::default(),
             course: Course::default(),
         };
         Ok(Upgrader {

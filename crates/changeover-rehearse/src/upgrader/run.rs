@@ -4,7 +4,7 @@ use super::error::UpgradeError;
 use super::service::Service;
 use crate::driver::{Driver, Launch, Running, StepFailed};
 use crate::launcher::Launcher;
-use crate::metadata_store::OpenStore;
+use crate::metadata_store::{MetadataStore, OpenStore};
 use crate::premises::{Premises, close};
 use crate::surroundings::ClientSide;
 use changeover_model::plan::StepPlan;
@@ -16,6 +16,9 @@ pub(super) struct Run {
     pub(super) leader: Option<Running>,
     pub(super) driver: Driver<ClientSide>,
     pub(super) launcher: Launcher,
+    /// The store, until it is opened.
+    pub(super) given: Option<MetadataStore>,
+    pub(super) store: OpenStore,
     pub(super) premises: Premises,
     pub(super) course: Course,
 }
@@ -92,16 +95,19 @@ impl Run {
 
     /// Ends everything in good order. Returns what could not be removed.
     pub(super) async fn close(self) -> Option<String> {
-        close(
-            self.driver,
-            self.leader,
-            OpenStore::default(),
-            self.premises,
-        )
-        .await
+        close(self.driver, self.leader, self.store, self.premises).await
     }
 
     async fn start_first(&mut self, first: &Service) -> Result<(), UpgradeError> {
+        if let Some(given) = self.given.take() {
+            let Run {
+                launcher,
+                store,
+                driver,
+                ..
+            } = self;
+            launcher.open_store(store, given, driver).await?;
+        }
         let launch = self.launch(first).await?;
         let log = launch.spec.log.clone();
         let started = self.driver.start_first(first.version(), launch).await;

@@ -5,6 +5,7 @@
 
 use super::moments::target_at;
 use crate::client::Client;
+use crate::metadata_store::MetadataStore;
 use crate::upgrader::{Options, Service, Upgrader};
 use changeover_model::Secret;
 use changeover_model::service::ServiceArgs;
@@ -111,8 +112,11 @@ impl Chain<'_> {
         let service = Service::from_args(self.service.clone(), version.clone());
         let options = Options {
             program: Some(PathBuf::from(self.program)),
-            metadata_store: Some(address.to_owned()),
-            metadata_store_env: env.clone(),
+            metadata_store: Some(MetadataStore::At {
+                address: address.to_owned(),
+                env: env.clone(),
+                remove: None,
+            }),
             ..Options::default()
         };
         let upgrader = Upgrader::new(self.target.clone(), vec![service], options)
