@@ -9,6 +9,9 @@ use anyhow::Result;
 /// Where the figures are written; the benchmark leaves the file alone without it.
 const DOCUMENT: &str = "CHANGEOVER_BENCH_DOCUMENT";
 
+/// The program that makes the images of the figure on Docker; without it the benchmark leaves that out.
+const IMAGES: &str = "CHANGEOVER_STAND_IN_IMAGES";
+
 /// `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -23,6 +26,14 @@ pub(crate) struct Args {
 ///
 /// When something cannot be measured, or a figure is not met.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    // What makes the images of the figure on Docker.
+    crate::run::run(&mut cargo([
+        "build",
+        "--locked",
+        "--release",
+        "--package",
+        "changeover-stand-in",
+    ]))?;
     let mut command = cargo([
         "bench",
         "--locked",
@@ -31,6 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "--bench",
         "figures",
     ]);
+    command.env(IMAGES, root().join("target/release/stand-in-images"));
     if args.names.is_empty() {
         command.env(DOCUMENT, root().join("docs/benchmarks.md"));
     } else {

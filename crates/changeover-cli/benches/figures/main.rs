@@ -13,6 +13,7 @@ mod judge;
 mod ladder;
 mod load;
 mod machine;
+mod original;
 mod planning;
 mod probe;
 mod reaction;
@@ -25,13 +26,14 @@ use std::process::ExitCode;
 /// A measurement: its name on the command line, and what runs it.
 type Measurement = (&'static str, fn() -> Result<Vec<Figure>, String>);
 
-const MEASUREMENTS: [Measurement; 11] = [
+const MEASUREMENTS: [Measurement; 12] = [
     ("planning", planning::measure),
     ("judge", judge::measure),
     ("ladder", ladder::measure),
     ("gaps", gaps::measure),
     ("commits", commits::measure),
     ("steps", steps::measure),
+    ("docker", original::measure),
     ("reaction", reaction::measure),
     ("front-door", front_door::measure),
     ("load", load::measure),

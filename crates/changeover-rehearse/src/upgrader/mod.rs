@@ -26,7 +26,7 @@ use crate::surroundings::ClientSide;
 use changeover_model::event::Event;
 use changeover_model::history::Operation;
 use changeover_model::service::check_services;
-use changeover_model::target::Target;
+use changeover_model::target::{Examine, Target};
 use changeover_runtime::Runtime;
 use changeover_runtime::docker::{DockerRuntime, Engine};
 use changeover_runtime::process::ProcessRuntime;
@@ -122,6 +122,11 @@ impl Upgrader {
         let place = Place::make(options.directory)?;
         let run_dir = place.path().to_owned();
         let name = run_dir.file_name().unwrap_or_default().to_string_lossy();
+        // What is examined in a rehearsal is for its judge, and touches the tables of its clients.
+        let target = Target {
+            examine: Examine::default(),
+            ..target
+        };
         let equipment = options.equipment;
         let runtime = match options.runtime {
             Some(runtime) => runtime,
