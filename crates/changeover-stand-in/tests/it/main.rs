@@ -6,3 +6,4 @@ mod materialize;
 mod reference;
 mod refusals;
 mod scenarios;
+mod upgrader;
