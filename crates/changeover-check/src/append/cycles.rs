@@ -275,45 +275,71 @@ impl<'a> Within<'a> {
         best.map(|way| self.links(&way))
     }
 
-    /// A cycle with anti-dependencies, no two of them in a row.
+    /// A cycle with anti-dependencies, no two of them in a row; if there is one, one is found: snapshots explain a
+    /// history if, and only if, there is none (Cerone and Gotsman 2018).
     fn nonadjacent(&self) -> Option<Vec<Link>> {
-        let txns = self.nodes.iter().copied().filter(|n| *n < self.graph.txns);
-        for start in txns.take(TRIES) {
-            // A node, and whether the last edge was an anti-dependency. It begins and ends with the other kind.
-            let mut came: FastMap<(u32, bool), ((u32, bool), u8)> = FastMap::default();
-            let mut queue = VecDeque::from([(start, false)]);
-            let mut first = true;
-            while let Some(state) = queue.pop_front() {
-                let (node, missed) = state;
-                for &(to, edge) in self.graph.from(node) {
-                    let after = match edge {
-                        kind::RW if missed || first => continue,
-                        kind::RW => true,
-                        kind::WW | kind::WR => false,
-                        kind::PASS => missed,
-                        _ => continue,
-                    };
-                    let next = (to, after);
-                    if !self.numbers.contains_key(&to) || came.contains_key(&next) {
-                        continue;
-                    }
-                    came.insert(next, (state, edge));
-                    if to == start {
-                        let mut way = Vec::new();
-                        let mut at = next;
-                        loop {
-                            let (before, edge) = came[&at];
-                            way.push((before.0, edge));
-                            at = before;
-                            if at == (start, false) {
-                                way.reverse();
-                                return Some(self.links(&way));
-                            }
+        // Every node twice: reached by an anti-dependency, and otherwise. By ways that heed it, a cycle is a knot.
+        let places = 2 * self.nodes.len();
+        let all: Vec<u32> = (0..places as u32).collect();
+        let knots = tarjan(&all, places, |place, edge| {
+            let edges = self.graph.from(self.nodes[place as usize / 2]);
+            edges.get(edge).map(|edge| self.heeding(place, *edge))
+        });
+        let mut ways = knots.iter().flat_map(|knot| {
+            let within: FastMap<u32, ()> = knot.iter().map(|place| (*place, ())).collect();
+            let starts = knot.iter().take(TRIES);
+            starts.filter_map(move |start| self.way_heeding(*start, &within))
+        });
+        let first = ways.next()?;
+        let best = ways
+            .take(TRIES)
+            .fold(first, |best, way| match way.len() < best.len() {
+                true => way,
+                false => best,
+            });
+        Some(self.links(&best))
+    }
+
+    /// Where an edge leads from a node that was reached by an anti-dependency (odd) or otherwise (even).
+    fn heeding(&self, place: u32, (to, edge): (u32, u8)) -> Option<u32> {
+        let missed = place % 2;
+        let missed = match edge {
+            kind::RW if missed == 1 => return None,
+            kind::RW => 1,
+            kind::WW | kind::WR => 0,
+            kind::PASS => missed,
+            _ => return None,
+        };
+        self.numbers.get(&to).map(|number| 2 * number + missed)
+    }
+
+    /// The shortest such way from a place back to it, within a knot.
+    fn way_heeding(&self, start: u32, knot: &FastMap<u32, ()>) -> Option<Vec<(u32, u8)>> {
+        let mut came: FastMap<u32, (u32, u8)> = FastMap::default();
+        let mut queue = VecDeque::from([start]);
+        while let Some(place) = queue.pop_front() {
+            for &edge in self.graph.from(self.nodes[place as usize / 2]) {
+                let Some(next) = self.heeding(place, edge) else {
+                    continue;
+                };
+                if !knot.contains_key(&next) || came.contains_key(&next) {
+                    continue;
+                }
+                came.insert(next, (place, edge.1));
+                if next == start {
+                    let mut way = Vec::new();
+                    let mut at = start;
+                    loop {
+                        let (before, edge) = came[&at];
+                        way.push((self.nodes[before as usize / 2], edge));
+                        at = before;
+                        if at == start {
+                            way.reverse();
+                            return Some(way);
                         }
                     }
-                    queue.push_back(next);
                 }
-                first = false;
+                queue.push_back(next);
             }
         }
         None

@@ -315,6 +315,47 @@ fn the_anomalies_of_snapshot_isolation() {
     );
 }
 
+/// Among hundreds of write skews, which snapshots allow, one read skew that they do not: a search that looks at so many
+/// anti-dependencies and no more would take it for allowed.
+#[test]
+fn a_read_skew_is_found_behind_any_number_of_write_skews() {
+    const RING: usize = 400;
+    let names: Vec<String> = (0..RING).map(|n| format!("k{n}")).collect();
+    let skews = |skewed: bool| -> Vec<Operation> {
+        let mut history: Vec<Operation> = (0..RING)
+            .map(|n| {
+                // Each misses what the one before it appended.
+                let mut steps = vec![
+                    read(&names[n], &[]),
+                    append(&names[(n + 1) % RING], n as i64),
+                ];
+                // The first has seen the writer and missed the reader, so that all hang together.
+                if n == 0 {
+                    steps.extend([read("seen", &[1002]), read("missed", &[])]);
+                }
+                txn(n as u64, NOW, &steps)
+            })
+            .collect();
+        let writer = [append("x", 1000), append("y", 1001), append("seen", 1002)];
+        let of_y: &[i64] = if skewed { &[] } else { &[1001] };
+        let reader = [
+            read("x", &[1000]),
+            read("y", of_y),
+            read(&names[5], &[]),
+            append("missed", 1003),
+        ];
+        history.extend([txn(1000, NOW, &writer), txn(1001, NOW, &reader)]);
+        history
+    };
+    for (skewed, under_snapshots) in [(false, VerdictOutcome::Pass), (true, VerdictOutcome::Fail)] {
+        let history = skews(skewed);
+        let report = with(&history, Consistency::SnapshotIsolation);
+        assert_eq!(report.outcome, under_snapshots, "{:?}", report.findings);
+        let report = with(&history, Consistency::Serializable);
+        assert_eq!(report.outcome, VerdictOutcome::Fail);
+    }
+}
+
 #[test]
 fn an_order_that_contradicts_the_clock_is_stale() {
     is(
