@@ -13,9 +13,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How long dialling the other end may take.
@@ -26,6 +26,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Bytes of a connection's buffer in each direction.
 const BUFFER: usize = 8 * 1024;
+
+/// How many of them may be under way in each direction.
+const UNDER_WAY: usize = 64;
 
 /// How a link is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,6 +241,10 @@ async fn accept(
             sleep(PAUSE).await;
             continue;
         };
+        // Before the rules are looked at: a cut that comes in between resets it like every other.
+        let changed = shared.changed.subscribe();
+        let resets = changed.borrow().resets;
+        let open = Open::count(&shared);
         if let Some(rule) = shared.refuses() {
             rule.counts.refused.fetch_add(1, Ordering::Relaxed);
             let _ = client.set_zero_linger();
@@ -245,19 +252,38 @@ async fn accept(
         }
         let (shared, end) = (Arc::clone(&shared), end.clone());
         tokio::spawn(async move {
-            shared.connections.fetch_add(1, Ordering::Relaxed);
+            let _open = open;
+            let carried = carry(client, upstream, &shared, changed, resets);
             // Which end closed, and how, is for the two ends to see.
-            let _ = end
-                .run_until_cancelled(carry(client, upstream, &shared))
-                .await;
-            shared.connections.fetch_sub(1, Ordering::Relaxed);
+            let _ = end.run_until_cancelled(carried).await;
         });
     }
 }
 
-async fn carry(client: TcpStream, upstream: SocketAddr, shared: &Arc<Shared>) -> io::Result<()> {
-    let mut changed = shared.changed.subscribe();
-    let resets = changed.borrow_and_update().resets;
+/// A connection that is counted as long as this lives.
+struct Open(Arc<Shared>);
+
+impl Open {
+    fn count(shared: &Arc<Shared>) -> Self {
+        shared.connections.fetch_add(1, Ordering::Relaxed);
+        Open(Arc::clone(shared))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Carries a connection to its end, or until there were more than so many resets.
+async fn carry(
+    client: TcpStream,
+    upstream: SocketAddr,
+    shared: &Arc<Shared>,
+    mut changed: watch::Receiver<Changes>,
+    resets: u64,
+) -> io::Result<()> {
     let server = timeout(DIAL, TcpStream::connect(upstream)).await;
     let Ok(Ok(server)) = server else {
         let _ = client.set_zero_linger();
@@ -299,6 +325,12 @@ struct Direction<'a> {
     shared: &'a Arc<Shared>,
 }
 
+/// What was read at a time: bytes, none for the end, or a reset.
+struct Chunk {
+    arrived: Instant,
+    read: io::Result<Vec<u8>>,
+}
+
 impl<'a> Direction<'a> {
     fn new(from: OwnedReadHalf, to: OwnedWriteHalf, way: Way, shared: &'a Arc<Shared>) -> Self {
         Direction {
@@ -313,39 +345,64 @@ impl<'a> Direction<'a> {
         (self.from, self.to)
     }
 
+    /// Reads on while what was read before is still under way: a delay makes everything later, and nothing slower.
     async fn run(&mut self) -> io::Result<()> {
-        let mut buffer = vec![0; BUFFER];
-        loop {
-            let read = self.from.read(&mut buffer).await?;
-            self.let_through(read).await;
-            if read == 0 {
-                // Nobody there to take it: everything was carried.
-                let _ = self.to.shutdown().await;
-                return Ok(());
+        let (under_way, mut arriving) = mpsc::channel::<Chunk>(UNDER_WAY);
+        let Direction {
+            from,
+            to,
+            way,
+            shared,
+        } = self;
+        let read = async {
+            let mut buffer = vec![0; BUFFER];
+            loop {
+                let read = from.read(&mut buffer).await;
+                let read = read.map(|length| buffer[..length].to_vec());
+                let last = read.as_ref().is_ok_and(Vec::is_empty) || read.is_err();
+                let arrived = Instant::now();
+                // Who takes them leaves only with an error, which ends both.
+                if under_way.send(Chunk { arrived, read }).await.is_err() || last {
+                    return Ok(());
+                }
             }
-            self.to.write_all(&buffer[..read]).await?;
-        }
+        };
+        let write = async {
+            while let Some(chunk) = arriving.recv().await {
+                let_through(shared, *way, &chunk).await;
+                let bytes = chunk.read?;
+                if bytes.is_empty() {
+                    // Nobody there to take it: everything was carried.
+                    let _ = to.shutdown().await;
+                    return Ok(());
+                }
+                to.write_all(&bytes).await?;
+            }
+            Ok(())
+        };
+        tokio::try_join!(read, write).map(|_: ((), ())| ())
     }
+}
 
-    /// Waits until so many bytes may go on.
-    async fn let_through(&self, bytes: usize) {
-        let mut changed = self.shared.changed.subscribe();
-        let mut counted = false;
-        loop {
-            changed.borrow_and_update();
-            let Some(Active { rule, counts, .. }) = self.shared.rule(self.way) else {
-                return;
-            };
-            if !counted {
-                counts.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-                counted = true;
-            }
-            if let Rule::Delay(by) = rule {
-                return sleep(by).await;
-            }
-            if changed.changed().await.is_err() {
-                return;
-            }
+/// Waits until this may go on.
+async fn let_through(shared: &Shared, way: Way, chunk: &Chunk) {
+    let mut changed = shared.changed.subscribe();
+    let mut counted = false;
+    loop {
+        changed.borrow_and_update();
+        let Some(Active { rule, counts, .. }) = shared.rule(way) else {
+            return;
+        };
+        if !counted {
+            let bytes = chunk.read.as_ref().map_or(0, Vec::len);
+            counts.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+            counted = true;
+        }
+        if let Rule::Delay(by) = rule {
+            return sleep_until(chunk.arrived + by).await;
+        }
+        if changed.changed().await.is_err() {
+            return;
         }
     }
 }

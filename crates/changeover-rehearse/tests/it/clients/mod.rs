@@ -6,5 +6,6 @@ mod full_read;
 mod history;
 mod http;
 mod lanes;
+mod link;
 mod observers;
 mod outcomes;
