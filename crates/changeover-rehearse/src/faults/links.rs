@@ -152,10 +152,8 @@ async fn to_store(address: &str) -> Result<(Link, String), RuntimeError> {
             "no link can be put between an instance and the metadata store: {problem}"
         ))
     };
-    if address.contains("sslmode=verify-full") {
-        return Err(refuse(
-            "its address asks for sslmode=verify-full, which the name of another host does not pass; leave the fault out, or give another sslmode",
-        ));
+    if let Some(problem) = leads_past_a_link(address) {
+        return Err(refuse(problem));
     }
     let place = authority(address).ok_or_else(|| refuse("its address is none of a server"))?;
     let upstream = tokio::net::lookup_host(place)
@@ -168,6 +166,21 @@ async fn to_store(address: &str) -> Result<(Link, String), RuntimeError> {
         .map_err(|error| refuse(&error.to_string()))?;
     let address = through(address, link.addr());
     Ok((link, address))
+}
+
+/// What in an address makes a link useless.
+fn leads_past_a_link(address: &str) -> Option<&'static str> {
+    let (_, options) = address.split_once('?')?;
+    let mut options = options.split('&');
+    options.find_map(|option| match option.split_once('=')? {
+        ("sslmode", "verify-full") => Some(
+            "its address asks for sslmode=verify-full, which the name of another host does not pass; leave the fault out, or give another sslmode",
+        ),
+        ("hostaddr", _) => Some(
+            "its address says hostaddr, which leads past it; leave the fault out, or put the address in the place of the host",
+        ),
+        _ => None,
+    })
 }
 
 /// The `host:port` of a URL.
@@ -192,6 +205,15 @@ fn through(url: &str, addr: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_leads_past_a_link_is_refused() {
+        let refused = |address| leads_past_a_link(address).is_some();
+        assert!(refused("postgres://h:1/d?schema=s&hostaddr=10.0.0.7"));
+        assert!(refused("postgres://h:1/d?sslmode=verify-full"));
+        assert!(!refused("postgres://hostaddr=x:1/d?sslmode=require"));
+        assert!(!refused("sqlite:/a/b"));
+    }
 
     #[test]
     fn an_address_leads_through_a_link() {
