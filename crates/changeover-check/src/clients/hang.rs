@@ -5,6 +5,10 @@
 //! operation's time limit after the first fresh client was served, while of the fresh ones at least nine in ten are
 //! served, and at least five. (Less than the whole limit, as an operation may have been sent before the others were
 //! served. More than a second: a segment that the kernel had to send again is no hang.)
+//!
+//! One of its operations must have had as much time as that: a client takes its operations in turn, and where each takes
+//! longer than the schedule leaves, all that follow are sent when hardly any of their time is left. Such a client does not
+//! keep up; nothing hangs.
 
 use super::Attempt;
 use crate::findings::{Case, Cases};
@@ -21,7 +25,7 @@ const SERVED: usize = 5;
 /// The stretches in which the client hung. Both lists ascend by intended send.
 pub(super) fn hangs(attempts: &[Attempt], fresh: &[Sent], timeout: u64) -> Vec<Window> {
     let bound = timeout / 4 * 3;
-    stretches(attempts)
+    stretches(attempts, timeout - bound)
         .into_iter()
         .filter(|stretch| stretch.length() > bound)
         .filter_map(|stretch| {
@@ -39,42 +43,32 @@ pub(super) fn hangs(attempts: &[Attempt], fresh: &[Sent], timeout: u64) -> Vec<W
         .collect()
 }
 
-/// The stretches in which the client had something to do and no success, from one success to the next.
-fn stretches(attempts: &[Attempt]) -> Vec<Window> {
-    let Some(first) = attempts.first() else {
-        return Vec::new();
-    };
+/// The stretches in which the client had something to do and no success, from one success to the next. They begin with
+/// an operation that was sent no later than `patience` after it was due: what was sent later had little time anyway.
+fn stretches(attempts: &[Attempt], patience: u64) -> Vec<Window> {
     let mut out = Vec::new();
-    let mut since = first.intended;
-    let mut tried = false;
+    // The last success, and what was tried since then.
+    let mut since = 0;
+    let mut began: Option<u64> = None;
     for attempt in attempts {
-        match attempt.completed {
-            Some(completed) => {
-                // A success that was slow to come is a stretch as well; it began no earlier than it was to be sent.
-                let start = if tried {
-                    since
-                } else {
-                    since.max(attempt.intended)
-                };
-                out.push(Window {
-                    start,
-                    end: completed.max(start),
-                });
-                (since, tried) = (completed, false);
-            }
-            None => {
-                if !tried {
-                    since = since.max(attempt.intended);
-                }
-                tried = true;
-            }
+        let in_time = attempt.invoke.saturating_sub(attempt.intended) <= patience;
+        if in_time {
+            began = began.or(Some(since.max(attempt.intended)));
+        }
+        if let Some(completed) = attempt.completed {
+            // A success that was slow to come is a stretch as well.
+            out.extend(began.take().map(|start| Window {
+                start,
+                end: completed.max(start),
+            }));
+            since = completed;
         }
     }
-    if tried {
+    if let Some(start) = began {
         let end = attempts.iter().map(|attempt| attempt.ended).max();
         out.push(Window {
-            start: since,
-            end: end.unwrap_or(since).max(since),
+            start,
+            end: end.unwrap_or(start).max(start),
         });
     }
     out
@@ -124,6 +118,7 @@ mod tests {
             let ended = if hit { stretch.1 } else { intended + 1 };
             Attempt {
                 intended: intended * MS,
+                invoke: intended * MS,
                 completed: (!hit || late).then_some(ended * MS),
                 ended: ended * MS,
             }
@@ -190,9 +185,47 @@ mod tests {
     }
 
     #[test]
+    fn who_does_not_keep_up_does_not_hang() {
+        // Each operation takes 90 ms and is due 80 ms after the one before, until none has 90 ms left.
+        let mut free = 0;
+        let attempts: Vec<Attempt> = (0..800)
+            .map(|n| {
+                let intended = n * 80;
+                let invoke = free.max(intended);
+                let done = invoke + 90;
+                let deadline = intended + TIMEOUT;
+                free = done.min(deadline);
+                Attempt {
+                    intended: intended * MS,
+                    invoke: invoke * MS,
+                    completed: (done <= deadline).then_some(done * MS),
+                    ended: free * MS,
+                }
+            })
+            .collect();
+        assert!(
+            attempts[400..]
+                .iter()
+                .all(|attempt| attempt.completed.is_none())
+        );
+        let fresh: Vec<Sent> = (0..64)
+            .flat_map(|n| {
+                let mut fresh = fresh((0, 0));
+                for sent in &mut fresh {
+                    sent.intended += n * 8000 * MS;
+                    sent.completed = sent.completed.map(|at| at + n * 8000 * MS);
+                }
+                fresh
+            })
+            .collect();
+        assert_eq!(hangs(&attempts, &fresh, TIMEOUT * MS), []);
+    }
+
+    #[test]
     fn who_has_nothing_to_do_does_not_hang() {
         let at = |intended: u64| Attempt {
             intended: intended * MS,
+            invoke: intended * MS,
             completed: Some((intended + 1) * MS),
             ended: (intended + 1) * MS,
         };

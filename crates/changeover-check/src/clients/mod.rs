@@ -24,6 +24,8 @@ const _: () = assert!(ELEMENTS_PER_KEY <= Shown::BITS as u64);
 #[derive(Debug, Clone, Copy)]
 struct Attempt {
     intended: u64,
+    /// When it was sent.
+    invoke: u64,
     /// When it succeeded; `None` if it did not.
     completed: Option<u64>,
     /// When it ended, however.
@@ -70,6 +72,7 @@ impl ClientHistory {
             let attempts = self.held.entry((class, client)).or_default();
             attempts.push(Attempt {
                 intended: operation.intended.unwrap_or(operation.invoke),
+                invoke: operation.invoke,
                 completed: answered,
                 ended: operation.ended.or(answered).unwrap_or(operation.invoke),
             });
