@@ -184,12 +184,6 @@ pub(crate) async fn prepare(
     program: &str,
 ) -> Result<Machine, CliError> {
     let Planned { plan, known } = planned;
-    if matches!(store, Store::Postgres { .. }) && !known.target.target.metadata_schemas.is_empty() {
-        return Err(CliError::cannot_run_here(format!(
-            "target {} keeps its metadata in schemas of fixed names, which this version makes on a server of the run's own only; leave out where the metadata store lies",
-            plan.target
-        )));
-    }
     let absolute = |path: &PathBuf| fs::canonicalize(path).unwrap_or_else(|_| path.clone());
     let mut equipment = Equipment {
         containers: plan.runtime == DOCKER,

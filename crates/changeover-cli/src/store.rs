@@ -4,9 +4,12 @@ use crate::args::MetadataStore as Given;
 use crate::error::CliError;
 use changeover_model::Secret;
 use changeover_model::plan::Plan;
+use changeover_model::target::Target;
 use changeover_model::workload::WorkloadKind;
-use changeover_reference::{PostgresAddress, StoreTrouble, look, remove};
-use changeover_rehearse::metadata_store::{MetadataStore, Remove};
+use changeover_reference::{
+    PostgresAddress, StoreTrouble, look, look_for_database, make_database, remove, remove_database,
+};
+use changeover_rehearse::metadata_store::{Guest, MetadataStore};
 use changeover_runtime::docker::postgres::IMAGE;
 use changeover_runtime::postgres::Programs;
 use nix::unistd::{AccessFlags, access};
@@ -30,11 +33,22 @@ pub(crate) enum Store {
     PostgresContainer(String),
     /// A file of the run's own that instances in containers share.
     SharedSqlite,
-    /// A server of the caller's. Unless the address names a schema, the run has one of its own there.
+    /// A server of the caller's.
     Postgres {
         address: Box<PostgresAddress>,
-        own_schema: bool,
+        own: Own,
     },
+}
+
+/// What a run has of its own on a server of the caller's, as long as it lasts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Own {
+    /// Nothing: the address names a schema.
+    Nothing,
+    /// A schema, which instances make.
+    Schema,
+    /// A database with these schemas: the target's have fixed names, and another run's may not be beside them.
+    Database(Vec<String>),
 }
 
 impl Store {
@@ -45,18 +59,19 @@ impl Store {
     /// When the place is none, is somebody else's, or cannot be reached.
     pub(crate) fn of(
         plan: &Plan,
+        target: &Target,
         given: Option<&Given>,
         image: Option<&str>,
     ) -> Result<Self, CliError> {
         let location = given.and_then(|given| given.location.as_deref());
-        let own = location.is_none_or(|at| at.starts_with("//") && !at.contains("schema="));
-        if plan.workload.has(WorkloadKind::Aged) && !own {
+        let alone = location.is_none_or(|at| at.starts_with("//") && !at.contains("schema="));
+        if plan.workload.has(WorkloadKind::Aged) && !alone {
             return Err(CliError::bad_input(
                 "workload aged begins with a store that older releases make: leave out where the metadata store lies, or name a server without a schema",
             ));
         }
         if plan.runtime == DOCKER {
-            return for_containers(plan, location, image);
+            return for_containers(plan, target, location, image);
         }
         if image.is_some() {
             return Err(CliError::bad_input(
@@ -69,7 +84,7 @@ impl Store {
                     "the metadata store postgres needs initdb and postgres, which are neither on the path nor under /usr/lib/postgresql: install PostgreSQL's server, or name one that runs with --metadata-store postgres://user@host/database",
                 )
             }),
-            ("postgres", Some(location)) => postgres(location),
+            ("postgres", Some(location)) => postgres(&address(location)?, target),
             (_, None) => Ok(Store::PrivateSqlite),
             (_, Some(location)) => sqlite(location).map(Store::Sqlite),
         }
@@ -81,7 +96,7 @@ impl Store {
             self,
             Store::Sqlite(_)
                 | Store::Postgres {
-                    own_schema: false,
+                    own: Own::Nothing,
                     ..
                 }
         )
@@ -98,12 +113,12 @@ impl Store {
             Store::Sqlite(_) => Some("sqlite:COPY_OF_THE_STORE_BEFORE".to_owned()),
             Store::Postgres {
                 address,
-                own_schema: true,
-            } => Some(address.server()),
-            Store::Postgres { address, .. } => Some(format!(
+                own: Own::Nothing,
+            } => Some(format!(
                 "{}&schema=COPY_OF_THE_STORE_BEFORE",
                 address.server()
             )),
+            Store::Postgres { address, .. } => Some(address.server()),
         }
     }
 
@@ -124,32 +139,26 @@ impl Store {
             Store::PrivatePostgres(programs) => MetadataStore::PrivatePostgres(programs),
             Store::PostgresContainer(image) => MetadataStore::PostgresContainer(image),
             Store::SharedSqlite => MetadataStore::SharedSqlite,
-            Store::Postgres {
-                address,
-                own_schema,
-            } => {
-                let address = *address;
-                let address = match own_schema {
-                    true => address
-                        .with_schema(&schema_of(run))
-                        .map_err(CliError::bad_input)?,
-                    false => address,
-                };
-                let schema = own_schema.then(|| Schema::new(address.clone(), dir));
-                if let Some(schema) = &schema {
-                    schema.announce()?;
+            Store::Postgres { address, own } => {
+                let place = Place::of(*address, &own, run, dir).map_err(CliError::bad_input)?;
+                if own != Own::Nothing {
+                    place.announce()?;
                 }
-                let password = address
+                let inside = place.inside();
+                let password = inside
                     .password()
                     .or_else(|| std::env::var("PGPASSWORD").ok());
                 MetadataStore::At {
-                    address: address.to_string(),
+                    address: match place.database {
+                        Some(_) => inside.server(),
+                        None => inside.to_string(),
+                    },
+                    server: inside.url().into(),
                     env: password
                         .map(|password| ("PGPASSWORD".to_owned(), Secret::from(password)))
                         .into_iter()
                         .collect::<BTreeMap<_, _>>(),
-                    remove: schema
-                        .map(|schema| -> Remove { Box::new(move || schema.remove().map(drop)) }),
+                    guest: place.guest(own),
                 }
             }
         })
@@ -159,6 +168,7 @@ impl Store {
 /// The store of instances in containers, which see no files of this machine and another 127.0.0.1.
 fn for_containers(
     plan: &Plan,
+    target: &Target,
     location: Option<&str>,
     image: Option<&str>,
 ) -> Result<Store, CliError> {
@@ -167,10 +177,12 @@ fn for_containers(
         (kind, _) if image.is_some() => Err(CliError::bad_input(format!(
             "--metadata-store-image starts a container, and the metadata store is {kind} at a place that was given or needs none; leave one of them out"
         ))),
-        ("postgres", Some(location)) if is_loopback(location) => Err(CliError::bad_input(
-            "the metadata store is at this machine's loopback address, which is another one in a container; give an address under which containers reach it, such as the bridge's",
-        )),
-        ("postgres", Some(location)) => postgres(location),
+        ("postgres", Some(location)) => match address(location)? {
+            address if address.is_local() => Err(CliError::bad_input(
+                "the metadata store is at this machine's loopback address or a socket of its own, which is another one in a container or none; give an address under which containers reach it, such as the bridge's",
+            )),
+            address => postgres(&address, target),
+        },
         (_, None) => Ok(Store::SharedSqlite),
         (_, Some(location)) => Err(CliError::bad_input(format!(
             "the metadata store {location} is a file of this machine, and instances in containers do not see it; leave its place out, or use postgres"
@@ -178,43 +190,96 @@ fn for_containers(
     }
 }
 
-/// Whether a server's address is one that a machine calls itself.
-fn is_loopback(server: &str) -> bool {
-    let rest = server.trim_start_matches('/');
-    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-    // Without a name it is a socket of this machine.
-    rest.is_empty()
-        || ["127.", "localhost", "[::1]", "/", ":"]
-            .iter()
-            .any(|begin| rest.starts_with(begin))
-}
-
-/// Which schema on somebody's server goes with a run, as long as it is there.
-#[derive(Debug)]
-pub(crate) struct Schema {
+/// Where on somebody's server a run has its store.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The server, and the schema; of a run with a database of its own, a database to make it from.
     address: PostgresAddress,
+    /// The database that is the run's own.
+    database: Option<String>,
     /// The file in the run's directory that says so: without a password, as everywhere.
     record: PathBuf,
 }
 
-impl Schema {
-    fn new(address: PostgresAddress, dir: &Path) -> Self {
-        Schema {
+impl Place {
+    fn of(address: PostgresAddress, own: &Own, run: &str, dir: &Path) -> Result<Self, String> {
+        let name = name_of(run);
+        let (address, database) = match own {
+            Own::Nothing => (address, None),
+            Own::Schema => (address.with_schema(&name)?, None),
+            Own::Database(_) => (address, Some(name)),
+        };
+        Ok(Place {
             address,
+            database,
             record: dir.join("metadata-store"),
+        })
+    }
+
+    /// What this run has not removed, if anything.
+    pub(crate) fn left_by(dir: &Path) -> Option<Self> {
+        let record = dir.join("metadata-store");
+        let text = fs::read_to_string(&record).ok()?;
+        let (address, database) = match text.split_once('\n') {
+            Some((address, database)) => (address, database.strip_prefix("database ")),
+            None => (text.as_str(), None),
+        };
+        Some(Place {
+            address: address.parse().ok()?,
+            database: database.map(|name| name.trim_end().to_owned()),
+            record,
+        })
+    }
+
+    /// The address that instances use.
+    fn inside(&self) -> PostgresAddress {
+        let address = self.address.clone();
+        match &self.database {
+            Some(name) => address.with_database(name),
+            None => address,
         }
     }
 
-    /// The one that this run has not removed, if any.
-    pub(crate) fn left_by(dir: &Path) -> Option<Self> {
-        let address = fs::read_to_string(dir.join("metadata-store")).ok()?;
-        Some(Schema::new(address.parse().ok()?, dir))
+    fn announce(&self) -> Result<(), CliError> {
+        let Place {
+            address, record, ..
+        } = self;
+        let text = match &self.database {
+            Some(name) => format!("{address}\ndatabase {name}\n"),
+            None => address.to_string(),
+        };
+        fs::write(record, text)
+            .map_err(|e| CliError::bad_input(format!("cannot write {}: {e}", record.display())))
     }
 
-    fn announce(&self) -> Result<(), CliError> {
-        let file = &self.record;
-        fs::write(file, self.address.to_string())
-            .map_err(|e| CliError::bad_input(format!("cannot write {}: {e}", file.display())))
+    /// How what is the run's own is made and removed.
+    fn guest(self, own: Own) -> Guest {
+        let remover = self.clone();
+        match own {
+            Own::Nothing => Guest::default(),
+            Own::Schema => Guest {
+                make: None,
+                remove: Some(Box::new(move || remover.remove().map(drop))),
+            },
+            Own::Database(schemas) => Guest {
+                make: Some(Box::new(move || self.make(&schemas))),
+                remove: Some(Box::new(move || remover.remove().map(drop))),
+            },
+        }
+    }
+
+    /// Makes the database, if it is the run's own.
+    fn make(&self, schemas: &[String]) -> Result<(), String> {
+        let Some(name) = &self.database else {
+            return Ok(());
+        };
+        make_database(&self.address, name, schemas).map_err(|trouble| {
+            if let StoreTrouble::Foreign(_) = trouble {
+                // It is another's: nothing of it may be removed.
+                let _ = fs::remove_file(&self.record);
+            }
+            trouble.to_string()
+        })
     }
 
     /// Removes it, and the record of it.
@@ -223,20 +288,31 @@ impl Schema {
     ///
     /// When it is still there; so is the record then.
     pub(crate) fn remove(&self) -> Result<String, String> {
-        let name = self.address.schema();
-        remove(&self.address).map_err(|trouble| {
+        let (what, removed) = match &self.database {
+            // Another's was in the way.
+            Some(name) if !self.record.exists() => (format!("database {name}"), Ok(())),
+            Some(name) => (
+                format!("database {name}"),
+                remove_database(&self.address, name),
+            ),
+            None => (
+                format!("schema {}", self.address.schema()),
+                remove(&self.address),
+            ),
+        };
+        removed.map_err(|trouble| {
             format!(
-                "schema {name} ({trouble}); when its server lets you in, with PGPASSWORD if it wants one, run changeover cleanup with this run's directory"
+                "{what} ({trouble}); when its server lets you in, with PGPASSWORD if it wants one, run changeover cleanup with this run's directory"
             )
         })?;
         // Nothing is left that it could be about.
         let _ = fs::remove_file(&self.record);
-        Ok(format!("schema {name} ({})", self.address.server()))
+        Ok(format!("{what} ({})", self.address.server()))
     }
 }
 
-/// A schema that no other run has: runs are named by their second and six random digits.
-fn schema_of(run: &str) -> String {
+/// The name of a schema or database that no other run has: runs are named by their second and six random digits.
+fn name_of(run: &str) -> String {
     let tame = |c: char| match c.is_ascii_alphanumeric() {
         true => c.to_ascii_lowercase(),
         false => '_',
@@ -244,26 +320,30 @@ fn schema_of(run: &str) -> String {
     format!("changeover_{}", run.chars().map(tame).collect::<String>())
 }
 
-fn postgres(location: &str) -> Result<Store, CliError> {
-    let text = format!("postgres:{location}");
+/// The address of a server.
+fn address(location: &str) -> Result<PostgresAddress, CliError> {
     let unusable = |problem: String| {
         CliError::bad_input(format!("the metadata store cannot be used: {problem}"))
     };
-    let address: PostgresAddress = text.parse().map_err(unusable)?;
+    let address: PostgresAddress = format!("postgres:{location}").parse().map_err(unusable)?;
     let directory = std::env::current_dir()
         .map_err(|e| unusable(format!("there is no current directory ({e})")))?;
     // Instances do not share it for ever, and `cleanup` may be run in another.
-    let address = address.absolute(&directory);
-    let own_schema = !address.schema_given();
-    // What matters then is not the default schema, but whether another can be made beside it.
-    let place = match own_schema {
-        true => address
-            .clone()
-            .with_schema(&schema_of("rehearsal"))
-            .map_err(unusable)?,
-        false => address.clone(),
+    Ok(address.absolute(&directory))
+}
+
+fn postgres(address: &PostgresAddress, target: &Target) -> Result<Store, CliError> {
+    let own = own_of(address, target)?;
+    let looked = match &own {
+        Own::Nothing => look(address),
+        // What matters then is not the default schema, but whether another can be made beside it.
+        Own::Schema => {
+            let beside = address.clone().with_schema(&name_of("rehearsal"));
+            look(&beside.map_err(CliError::bad_input)?)
+        }
+        Own::Database(_) => look_for_database(address),
     };
-    look(&place).map_err(|trouble| match trouble {
+    looked.map_err(|trouble| match trouble {
         StoreTrouble::Unreachable(told) => CliError::cannot_run_here(format!(
             "{told}; start the server, or correct the address, user and password (PGPASSWORD)"
         )),
@@ -271,9 +351,33 @@ fn postgres(location: &str) -> Result<Store, CliError> {
         StoreTrouble::Failed(told) => CliError::cannot_run_here(told),
     })?;
     Ok(Store::Postgres {
-        own_schema,
-        address: Box::new(address),
+        address: Box::new(address.clone()),
+        own,
     })
+}
+
+/// What a run of this target has of its own on the server.
+fn own_of(address: &PostgresAddress, target: &Target) -> Result<Own, CliError> {
+    let schemas = &target.target.metadata_schemas;
+    if schemas.is_empty() {
+        return Ok(match address.schema_given() {
+            true => Own::Nothing,
+            false => Own::Schema,
+        });
+    }
+    let name = &target.target.name;
+    if address.schema_given() {
+        return Err(CliError::bad_input(format!(
+            "target {name} keeps its metadata in schemas of fixed names ({}), in a database that is made for the run; leave schema=… out of the metadata store's address",
+            schemas.join(", ")
+        )));
+    }
+    match address.beyond_url() {
+        None => Ok(Own::Database(schemas.clone())),
+        Some(option) => Err(CliError::bad_input(format!(
+            "target {name} is told user, password, host, port and database of its metadata store and nothing else; leave {option} out of its address"
+        ))),
+    }
 }
 
 fn sqlite(location: &str) -> Result<PathBuf, CliError> {
@@ -311,8 +415,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_has_a_schema_of_its_own() {
-        let schema = schema_of("20261122T214013Z-d46e78");
+    fn what_is_a_runs_own_has_its_name() {
+        let schema = name_of("20261122T214013Z-d46e78");
         assert_eq!(schema, "changeover_20261122t214013z_d46e78");
         let address: PostgresAddress = "postgres://me@h/d".parse().unwrap();
         assert_eq!(address.with_schema(&schema).unwrap().schema(), schema);

@@ -29,4 +29,7 @@ pub use args::ServeArgs;
 pub use bug::{Facts, bugs, bugs_json, bugs_text};
 pub use ladder::{Release, UnknownVersion, find, releases};
 pub use serve::run;
-pub use store::{PostgresAddress, StoreAddress, StoreTrouble, look, remove};
+pub use store::{
+    PostgresAddress, StoreAddress, StoreTrouble, look, look_for_database, make_database, remove,
+    remove_database,
+};

@@ -18,8 +18,17 @@ use tokio_util::sync::CancellationToken;
 /// How long the run's own server may take to end by itself.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Removes what a run made in a store that is not its own. It may block; the error is a sentence.
-pub type Remove = Box<dyn FnOnce() -> Result<(), String> + Send + Sync>;
+/// Makes or removes what is a run's own in a store that is not. It may block; the error is a sentence.
+pub type Work = Box<dyn FnOnce() -> Result<(), String> + Send + Sync>;
+
+/// What a run has of its own in a store that is not.
+#[derive(Default)]
+pub struct Guest {
+    /// Makes it, before the first instance; nothing where instances make it.
+    pub make: Option<Work>,
+    /// Removes it, after the last; also what was not made to the end.
+    pub remove: Option<Work>,
+}
 
 /// Which metadata store the generations of a run share.
 pub enum MetadataStore {
@@ -27,10 +36,13 @@ pub enum MetadataStore {
     At {
         /// As instances take it; without a password, because commands are recorded.
         address: String,
+        /// A PostgreSQL server's address with its password and without anything that is asked of it, for instances that
+        /// take it from nowhere else; nothing for another kind of store.
+        server: Secret,
         /// What instances get in their environment for it, such as a password. It is recorded nowhere.
         env: BTreeMap<String, Secret>,
-        /// Ends what the run made there.
-        remove: Option<Remove>,
+        /// What the run has there.
+        guest: Guest,
     },
     /// A PostgreSQL server of the run's own.
     PrivatePostgres(Programs),
@@ -43,10 +55,17 @@ pub enum MetadataStore {
 impl MetadataStore {
     /// One at an address that needs nothing else.
     pub fn at(address: impl Into<String>) -> Self {
+        Self::with(address, BTreeMap::new())
+    }
+
+    /// One at an address for which instances need something in their environment.
+    pub(crate) fn with(address: impl Into<String>, env: BTreeMap<String, Secret>) -> Self {
+        let address = address.into();
         MetadataStore::At {
-            address: address.into(),
-            env: BTreeMap::new(),
-            remove: None,
+            server: server_of(&address, &env),
+            address,
+            env,
+            guest: Guest::default(),
         }
     }
 }
@@ -58,7 +77,7 @@ pub(crate) type SharedServer = Arc<Mutex<Option<Box<dyn StoreServer>>>>;
 #[derive(Default)]
 pub(crate) struct OpenStore {
     server: SharedServer,
-    remove: Option<Remove>,
+    remove: Option<Work>,
     watch: Option<StoreWatch>,
 }
 
@@ -119,13 +138,20 @@ impl OpenStore {
         match store {
             MetadataStore::At {
                 address,
+                server,
                 env,
-                remove,
+                guest: Guest { make, remove },
             } => {
                 self.remove = remove;
+                if let Some(make) = make {
+                    event(recorder, EventKind::MetadataStoreIntent);
+                    done(make).await.map_err(RuntimeError::new)?;
+                    let addr = address.clone();
+                    event(recorder, EventKind::MetadataStoreDone { addr });
+                }
                 Ok(Found {
-                    server: server_of(&address, &env),
                     address,
+                    server,
                     env,
                 })
             }
@@ -205,10 +231,7 @@ impl OpenStore {
         event(recorder, EventKind::MetadataStoreEndIntent);
         let stuck = match remove {
             // A store that does not answer is waited for, and not by those who serve clients.
-            Some(remove) => tokio::task::spawn_blocking(remove)
-                .await
-                .unwrap_or_else(|_| Err("its removal was broken off".to_owned()))
-                .err(),
+            Some(remove) => done(remove).await.err(),
             None => None,
         };
         if let Some(server) = server {
@@ -217,6 +240,13 @@ impl OpenStore {
         event(recorder, EventKind::MetadataStoreEndDone);
         stuck
     }
+}
+
+/// Does what may block.
+async fn done(work: Work) -> Result<(), String> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err("what is to be done there was broken off".to_owned()))
 }
 
 fn event(recorder: &Recorder, kind: EventKind) {

@@ -5,7 +5,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
 use crate::run::{RUNS, runs_within};
-use crate::store::Schema;
+use crate::store::Place;
 use changeover_model::text::harmless;
 use changeover_runtime::docker;
 use changeover_runtime::process::{self, Outcome};
@@ -67,8 +67,8 @@ fn clean(run: &Path) -> Vec<Outcome> {
         .iter()
         .all(|one| matches!(one, Outcome::Removed(_)));
     // While anything of the run is there, its store may be in use.
-    if all_removed && let Some(schema) = Schema::left_by(run) {
-        outcomes.push(match schema.remove() {
+    if all_removed && let Some(place) = Place::left_by(run) {
+        outcomes.push(match place.remove() {
             Ok(what) => Outcome::Removed(what),
             Err(what) => Outcome::Refused(what),
         });

@@ -16,7 +16,9 @@ use std::str::FromStr;
 
 use crate::ladder::Release;
 
-pub use postgres::{PostgresAddress, StoreTrouble, look, remove};
+pub use postgres::{
+    PostgresAddress, StoreTrouble, look, look_for_database, make_database, remove, remove_database,
+};
 
 /// A value of a row, exactly as SQLite stores it.
 #[derive(Debug, Clone, PartialEq)]

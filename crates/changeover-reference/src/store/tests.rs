@@ -7,7 +7,7 @@ use crate::ladder;
 
 #[path = "../../tests/it/postgres_server.rs"]
 #[allow(dead_code, reason = "the tests of whole processes use the rest")]
-mod postgres_server;
+pub(super) mod postgres_server;
 
 /// A store that nobody has used yet, and what it needs to exist.
 struct Fresh {

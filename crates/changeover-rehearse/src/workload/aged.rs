@@ -112,11 +112,7 @@ impl Chain<'_> {
         let service = Service::from_args(self.service.clone(), version.clone());
         let options = Options {
             program: Some(PathBuf::from(self.program)),
-            metadata_store: Some(MetadataStore::At {
-                address: address.to_owned(),
-                env: env.clone(),
-                remove: None,
-            }),
+            metadata_store: Some(MetadataStore::with(address, env.clone())),
             ..Options::default()
         };
         let upgrader = Upgrader::new(self.target.clone(), vec![service], options)

@@ -126,6 +126,11 @@ impl Rehearsal {
         fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
     }
 
+    /// Every file of the run's directory, one after the other.
+    pub(crate) fn everything(&self) -> String {
+        everything(&self.dir())
+    }
+
     pub(crate) fn events(&self) -> Vec<EventKind> {
         let text = self.read("events.jsonl");
         let lines = text.lines().skip(1);
@@ -165,6 +170,20 @@ impl Drop for Rehearsal {
         }
         let _ = changeover().arg("cleanup").arg(self.dir()).output();
     }
+}
+
+fn everything(directory: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        match entry.path().is_dir() {
+            true => text.push_str(&everything(&entry.path())),
+            // What only served the instances may go meanwhile.
+            false => text.push_str(&String::from_utf8_lossy(
+                &fs::read(entry.path()).unwrap_or_default(),
+            )),
+        }
+    }
+    text
 }
 
 fn left_of(dir: &Path) -> Vec<String> {

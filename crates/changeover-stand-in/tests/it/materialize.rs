@@ -98,10 +98,9 @@ fn rehearses_the_materialize_target_against_the_stand_in() {
     assert_eq!(run.left(), [""; 0]);
 }
 
-#[test]
-fn rehearses_the_materialize_target_from_binaries() {
+/// A directory for each version, with the stand-in in it.
+pub(crate) fn programs(versions: &[&str]) -> tempfile::TempDir {
     let programs = tempfile::tempdir().unwrap();
-    let versions = ["v26.0.0", "v26.10.0"];
     for version in versions {
         let directory = programs.path().join(version);
         std::fs::create_dir(&directory).unwrap();
@@ -111,6 +110,13 @@ fn rehearses_the_materialize_target_from_binaries() {
         )
         .unwrap();
     }
+    programs
+}
+
+#[test]
+fn rehearses_the_materialize_target_from_binaries() {
+    let versions = ["v26.0.0", "v26.10.0"];
+    let programs = programs(&versions);
     if changeover_runtime::postgres::Programs::find().is_none() {
         assert!(
             std::env::var_os("CHANGEOVER_PROVISIONED").is_none_or(|it| it != "1"),

@@ -71,7 +71,7 @@ pub(crate) fn run(args: &RehearseArgs) -> Result<Exit, CliError> {
     let user_checks = machine::user_checks(&planned.plan, args.machine.checks.as_deref())?;
     let image = args.machine.metadata_store_image.as_deref();
     let given = args.plan.service.metadata_store.as_ref();
-    let store = Store::of(&planned.plan, given, image)?;
+    let store = Store::of(&planned.plan, &planned.known.target, given, image)?;
     series::possible(&planned, &store)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -5,6 +5,7 @@
 //! parsed: a forgotten percent sign would put the password anywhere in it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -93,6 +94,64 @@ impl PostgresAddress {
             schema_given: true,
             ..self
         })
+    }
+
+    /// The same server and role, and another database.
+    #[must_use]
+    pub fn with_database(mut self, name: &str) -> Self {
+        self.config.dbname(name);
+        self
+    }
+
+    /// The address for those who take nothing else: a URL with the password, `PGPASSWORD` if the address gives none, and
+    /// without options. Show it to nobody.
+    pub fn url(&self) -> String {
+        let config = self.config();
+        let mut url = "postgres://".to_owned();
+        if let Some(user) = config.get_user() {
+            url += &part(user.as_bytes());
+            if let Some(password) = config.get_password() {
+                url += &format!(":{}", part(password));
+            }
+            url.push('@');
+        }
+        url += &match config.get_hosts().first() {
+            Some(Host::Tcp(host)) if host.contains(':') => format!("[{host}]"),
+            Some(Host::Tcp(host)) => part(host.as_bytes()),
+            Some(Host::Unix(path)) => part(path.as_os_str().as_encoded_bytes()),
+            None => String::new(),
+        };
+        let port = config.get_ports().first().copied().unwrap_or(PORT);
+        let database = config.get_dbname().unwrap_or("");
+        url + &format!(":{port}/{}", part(database.as_bytes()))
+    }
+
+    /// What the address says that [`url`](Self::url) does not, if it matters: the option's name.
+    pub fn beyond_url(&self) -> Option<&str> {
+        // Without a word about it, clients encrypt where the server does.
+        let encrypts = self.config.get_ssl_mode() == SslMode::Require;
+        let first = self.options.first().map(|(name, _)| name.as_str());
+        first.or(encrypts.then_some("sslmode"))
+    }
+
+    /// Whether only this machine gets there: by its loopback address, or by a socket.
+    pub fn is_local(&self) -> bool {
+        let is_loopback = |host: &Host| match host {
+            Host::Unix(_) => true,
+            Host::Tcp(name) => match name.parse::<IpAddr>() {
+                Ok(addr) => addr.is_loopback() || addr.is_unspecified(),
+                Err(_) => {
+                    let name = name.to_ascii_lowercase();
+                    name == "localhost" || name.ends_with(".localhost")
+                }
+            },
+        };
+        match self.config.get_hostaddrs() {
+            [] => self.config.get_hosts().iter().any(is_loopback),
+            addrs => addrs
+                .iter()
+                .any(|addr| addr.is_loopback() || addr.is_unspecified()),
+        }
     }
 
     /// The password that the address gives. It is not shown with the address; hand it on as `PGPASSWORD`.
@@ -187,6 +246,12 @@ fn encryption(mode: Option<&str>, root: Option<PathBuf>) -> Result<(SslMode, Tru
             Err("sslmode is one of disable, prefer, require, verify-ca and verify-full".to_owned())
         }
     }
+}
+
+/// A part of a URL.
+fn part(text: &[u8]) -> String {
+    // In a part a slash would end it.
+    encoded(text).replace('/', "%2F")
 }
 
 fn checked_schema(name: &str) -> Result<String, String> {
@@ -383,6 +448,60 @@ mod tests {
             let wanted =
                 format!("postgres://h:5432/d?sslmode=verify-ca&sslrootcert={wanted}&schema=s");
             assert_eq!(absolute.to_string(), wanted);
+        }
+    }
+
+    #[test]
+    fn a_url_is_all_that_some_are_told() {
+        for (given, database, url, beyond) in [
+            (
+                "postgres://me:p%40s%2F@db.example/store?sslmode=disable&schema=x",
+                "run_1",
+                "postgres://me:p%40s%2F@db.example:5432/run_1",
+                None,
+            ),
+            (
+                "postgres://me@[::1]:7/store?password=a%20b&sslmode=require",
+                "run_1",
+                "postgres://me:a%20b@[::1]:7/run_1",
+                Some("sslmode"),
+            ),
+            (
+                "postgres://me:p@/store?host=/run/pg&connect_timeout=3",
+                "a/b",
+                "postgres://me:p@%2Frun%2Fpg:5432/a%2Fb",
+                Some("connect_timeout"),
+            ),
+        ] {
+            let address = address(given).unwrap().with_database(database);
+            assert_eq!(address.url(), url);
+            assert_eq!(address.beyond_url(), beyond, "{given}");
+            // Whoever is told it gets to the same place.
+            let again: PostgresAddress = url.parse().unwrap();
+            assert_eq!(again.config.get_hosts(), address.config.get_hosts());
+            assert_eq!(again.config.get_ports(), address.config.get_ports());
+            assert_eq!(again.config.get_dbname(), Some(database));
+            assert_eq!(again.password(), address.password());
+        }
+    }
+
+    #[test]
+    fn what_only_this_machine_reaches_is_known() {
+        for (given, local) in [
+            ("postgres:///d", true),
+            ("postgres://me@LocalHost/d", true),
+            ("postgres://me@127.0.0.2:5/d", true),
+            ("postgres://me@[::1]/d", true),
+            ("postgres://me@0.0.0.0/d", true),
+            ("postgres://me@/d?host=/run/pg", true),
+            ("postgres://me@%2Frun%2Fpg/d", true),
+            ("postgres://me@db.example/d?hostaddr=127.0.0.1", true),
+            ("postgres://me@db.example/d", false),
+            ("postgres://me@localhost.example/d", false),
+            ("postgres://me:localhost@172.17.0.1:5432/d", false),
+            ("postgres://me@localhost/d?hostaddr=172.17.0.1", false),
+        ] {
+            assert_eq!(address(given).unwrap().is_local(), local, "{given}");
         }
     }
 

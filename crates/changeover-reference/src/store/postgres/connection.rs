@@ -84,6 +84,25 @@ impl Connection {
         &mut self,
         question: impl AsyncFnOnce(&Client) -> Result<T, Error>,
     ) -> Result<T, Fault> {
+        self.ask_within(ANSWER, question)
+    }
+
+    /// Asks for something that takes longer than what a store asks for; so may whatever is asked after it.
+    pub(super) fn ask_patiently<T>(
+        &mut self,
+        patience: Duration,
+        question: impl AsyncFnOnce(&Client) -> Result<T, Error>,
+    ) -> Result<T, Fault> {
+        let longer = format!("SET statement_timeout TO {}", patience.as_millis());
+        self.ask(async |client| client.batch_execute(&longer).await)?;
+        self.ask_within(patience + ANSWER, question)
+    }
+
+    fn ask_within<T>(
+        &mut self,
+        patience: Duration,
+        question: impl AsyncFnOnce(&Client) -> Result<T, Error>,
+    ) -> Result<T, Fault> {
         let live = match self.live.take() {
             Some(live) if live.is_open() => live,
             Some(broken) => {
@@ -94,7 +113,7 @@ impl Connection {
         };
         let answer = live
             .runtime
-            .block_on(async { tokio::time::timeout(ANSWER, question(&live.client)).await });
+            .block_on(async { tokio::time::timeout(patience, question(&live.client)).await });
         match answer {
             Ok(Ok(answer)) => {
                 self.live = Some(live);
@@ -117,7 +136,7 @@ impl Connection {
                 live.abandon();
                 Err(Fault::Lost(format!(
                     "no answer within {} s",
-                    ANSWER.as_secs()
+                    patience.as_secs()
                 )))
             }
         }

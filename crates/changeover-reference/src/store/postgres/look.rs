@@ -57,7 +57,7 @@ pub fn remove(address: &PostgresAddress) -> Result<(), StoreTrouble> {
     Ok(())
 }
 
-fn newest() -> &'static Release {
+pub(super) fn newest() -> &'static Release {
     let ladder = crate::ladder::releases();
     &ladder[ladder.len() - 1]
 }

@@ -8,6 +8,7 @@
 
 mod address;
 mod connection;
+mod database;
 mod look;
 mod percent;
 mod statements;
@@ -18,6 +19,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSqlOwned, Type};
 
 pub use address::PostgresAddress;
+pub use database::{look_for_database, make_database, remove_database};
 pub use look::{StoreTrouble, look, remove};
 
 use self::connection::{Connection, Fault};

@@ -84,6 +84,36 @@ pub(super) fn remove(schema: &str) -> String {
     format!("DROP SCHEMA \"{schema}\" CASCADE")
 }
 
+/// The role that asks, and whether it may make databases.
+pub(super) const MAY_MAKE_DATABASES: &str =
+    "SELECT rolname::text, rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user";
+
+/// Whether there is a database of this name: a row, or none.
+pub(super) const DATABASE: &str = "SELECT 1 FROM pg_database WHERE datname = $1";
+
+/// Makes a database. No other statement may be beside it, as none of these is undone by another's failure.
+pub(super) fn make_database(name: &str) -> String {
+    format!("CREATE DATABASE {}", identifier(name))
+}
+
+/// Removes a database, and ends the sessions in it.
+pub(super) fn remove_database(name: &str) -> String {
+    format!("DROP DATABASE {} WITH (FORCE)", identifier(name))
+}
+
+/// Makes these schemas, in the database that one is connected to.
+pub(super) fn make_schemas(schemas: &[String]) -> String {
+    let made = schemas
+        .iter()
+        .map(|name| format!("CREATE SCHEMA IF NOT EXISTS {};", identifier(name)));
+    made.collect()
+}
+
+/// A name, whatever is in it.
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 /// A text as a literal. Settings of the connection see to it that a backslash means itself.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
