@@ -68,11 +68,13 @@ pub fn compose(plan: &Plan, target: &Target, images: ComposeImages<'_>) -> Optio
             mounts.push(format!("./{file}:{path}:ro"));
             files.insert(file, text);
         }
-        let mut env = recipe.env;
+        let env = recipe.env.into_iter();
+        let mut env: BTreeMap<_, _> = env.map(|(name, value)| (name, Some(value))).collect();
+        env.extend(template.pass_env.iter().map(|name| (name.clone(), None)));
         if let Some(licence) = &template.licence
             && licence.is_needed(version)
         {
-            env.insert(licence.variable.clone(), licence.path.clone());
+            env.insert(licence.variable.clone(), Some(licence.path.clone()));
             mounts.push(format!("./license_key:{}:ro", licence.path));
         }
         let image = match &service.image {
@@ -149,7 +151,7 @@ fn metadata_store(image: &str) -> String {
         ("POSTGRES_HOST_AUTH_METHOD", "trust"),
         ("PGPORT", "26257"),
     ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .map(|(name, value)| (name.to_owned(), Some(value.to_owned())))
     .into();
     let mounts =
         ["./files/metadata-store.sql:/docker-entrypoint-initdb.d/changeover.sql:ro".to_owned()];
@@ -210,13 +212,17 @@ fn list(texts: &[String], indent: &str) -> String {
     }
 }
 
-fn map(key: &str, pairs: &BTreeMap<String, String>) -> String {
+/// Without a value it is the shell's, if that has one.
+fn map(key: &str, pairs: &BTreeMap<String, Option<String>>) -> String {
     if pairs.is_empty() {
         return String::new();
     }
     let mut out = format!("    {key}:\n");
     for (name, value) in pairs {
-        out.push_str(&format!("      {name}: {}\n", quoted(value)));
+        out.push_str(&match value {
+            Some(value) => format!("      {name}: {}\n", quoted(value)),
+            None => format!("      {name}:\n"),
+        });
     }
     out
 }

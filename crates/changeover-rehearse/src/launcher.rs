@@ -245,6 +245,7 @@ impl Launcher {
             command: words.map(|word| fill(word, &values)).collect(),
             env: env
                 .map(|(key, value)| (key.clone(), fill(value, &values).into()))
+                .chain(passed_on(&instance.pass_env))
                 .chain(self.metadata_store_env.clone())
                 .collect(),
             ..spec
@@ -278,6 +279,7 @@ impl Launcher {
             files,
         } = recipe;
         let (mut env, mut files) = (secret(env), secret(files));
+        env.extend(passed_on(&template.pass_env));
         env.extend(self.metadata_store_env.clone());
         if let (Some(licence), Some(key)) = (&template.licence, &self.equipment.licence)
             && licence.is_given(version)
@@ -310,6 +312,13 @@ impl Launcher {
             ..spec
         })
     }
+}
+
+/// Those of these variables that are set for us.
+fn passed_on(names: &[String]) -> impl Iterator<Item = (String, Secret)> {
+    names
+        .iter()
+        .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?.into())))
 }
 
 /// Texts with the values of placeholders in them, any of which may have a password.

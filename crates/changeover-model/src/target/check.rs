@@ -209,6 +209,7 @@ fn instances(target: &Target) -> Result<(), Problem> {
     };
     words(&template.command, "instance", "command", &OF_INSTANCE)?;
     no_password(&template.command, "instance")?;
+    variables(&template.pass_env, "instance")?;
     for (name, value) in &template.env {
         only(value, "instance", "env", &OF_INSTANCE)
             .map_err(|problem| problem.at(name.as_str()))?;
@@ -255,10 +256,26 @@ fn instances(target: &Target) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Refuses what no variable is called.
+fn variables(names: &[String], table: &'static str) -> Result<(), Problem> {
+    let tame = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let stranger = names
+        .iter()
+        .position(|name| name.is_empty() || !name.chars().all(tame));
+    match stranger {
+        None => Ok(()),
+        Some(index) => {
+            let words = "is no name of a variable; give letters, digits and _ only, as its value is Changeover's own";
+            Err(problem(table, "pass_env", words).at(index))
+        }
+    }
+}
+
 fn container(target: &Target) -> Result<(), Problem> {
     let Some(container) = &target.container else {
         return Ok(());
     };
+    variables(&container.pass_env, "container")?;
     let variants = container
         .variants
         .iter()

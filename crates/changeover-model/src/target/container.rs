@@ -64,6 +64,8 @@ pub struct ContainerTemplate {
     pub recipe: Recipe,
     /// For some.
     pub variants: Vec<Variant>,
+    /// Variables of our own environment that it gets, those that are set; they win.
+    pub pass_env: Vec<String>,
     /// The port in it that answers SQL.
     pub sql_port: u16,
     /// The port in it that answers the leader API.

@@ -79,6 +79,9 @@ pub(super) struct Instance {
     pub(super) command: Option<Vec<String>>,
     /// Environment variables, with placeholders.
     pub(super) env: Option<BTreeMap<String, String>>,
+    /// Variables of Changeover's own environment that it gets, those that are set; they win. Their values are recorded
+    /// nowhere.
+    pub(super) pass_env: Option<Vec<String>>,
     /// Files that are written before it is started, by path, both with placeholders.
     pub(super) files: Option<BTreeMap<String, String>>,
     /// What `{blob_store}` is unless `--blob-store` says otherwise, with placeholders.
@@ -103,6 +106,10 @@ pub(super) struct Container {
     /// Environment variables, with placeholders.
     #[serde(default)]
     pub(super) env: BTreeMap<String, String>,
+    /// Variables of Changeover's own environment that it gets, those that are set; they win. Their values are recorded
+    /// nowhere.
+    #[serde(default)]
+    pub(super) pass_env: Vec<String>,
     /// Files that are put into it, by path, with placeholders.
     #[serde(default)]
     pub(super) files: BTreeMap<String, String>,

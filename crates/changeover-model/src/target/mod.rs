@@ -107,6 +107,8 @@ pub struct InstanceTemplate {
     pub command: Vec<String>,
     /// Environment variables, with placeholders.
     pub env: BTreeMap<String, String>,
+    /// Variables of our own environment that it gets, those that are set; they win.
+    pub pass_env: Vec<String>,
     /// Files that are written before it is started, by path, both with placeholders.
     pub files: BTreeMap<String, String>,
     /// Exit codes that ask for a restart in place.

@@ -204,6 +204,7 @@ fn instances(file: Option<file::Instance>) -> Result<(Instances, Option<String>)
     let of_command = [
         ("command", file.command.is_some()),
         ("env", file.env.is_some()),
+        ("pass_env", file.pass_env.is_some()),
         ("files", file.files.is_some()),
         ("blob_store", file.blob_store.is_some()),
         ("restart_exit_codes", file.restart_exit_codes.is_some()),
@@ -214,6 +215,7 @@ fn instances(file: Option<file::Instance>) -> Result<(Instances, Option<String>)
             let template = InstanceTemplate {
                 command,
                 env: file.env.unwrap_or_default(),
+                pass_env: file.pass_env.unwrap_or_default(),
                 files: file.files.unwrap_or_default(),
                 restart_exit_codes: file.restart_exit_codes.unwrap_or_else(|| vec![166]),
                 fenced_exit_codes: file.fenced_exit_codes.unwrap_or_else(|| vec![0]),
@@ -336,6 +338,7 @@ fn container(file: file::Container) -> Result<ContainerTemplate, Problem> {
             files: file.files,
         },
         variants: variants.collect::<Result<_, Problem>>()?,
+        pass_env: file.pass_env,
         sql_port: file.sql_port,
         http_port: file.http_port,
         ports: file.ports,

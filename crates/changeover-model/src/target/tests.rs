@@ -86,7 +86,7 @@ fn the_built_in_targets_read() {
 /// Each change of a sound file, with the sentence about it.
 #[test]
 fn what_could_not_work_is_refused_with_its_line() {
-    let changes: [(&str, &str, &str); 30] = [
+    let changes: [(&str, &str, &str); 31] = [
         (SERVICE, "[client]", "[client]\nwrites = 3"),
         (SERVICE, "name = \"service\"\n", ""),
         (SERVICE, "\"service\"\n", "\"my service\"\n"),
@@ -156,6 +156,11 @@ fn what_could_not_work_is_refused_with_its_line() {
             SERVICE,
             "[client]",
             "[workload]\ncapabilities = [\"identifiers\"]\n[client]",
+        ),
+        (
+            SERVICE,
+            "[instance]\n",
+            "[instance]\npass_env = [\"LEVEL\", \"TOKEN=x\"]\n",
         ),
     ];
     let mut told = String::new();

@@ -148,7 +148,7 @@ fn rehearses_materialize_from_binaries_in_a_database_of_a_server_of_the_callers(
     let blob = format!("file://{}", blob.display());
     let mut arguments = on_processes(&directory, &store);
     arguments.extend(["--blob-store", &blob]);
-    let mut run = Rehearsal::start(&arguments, &[]);
+    let mut run = Rehearsal::start(&arguments, &[("CLUSTERD_LOG_FILTER", "debug,SECRET")]);
     run.until("load", load_runs);
     let databases = server.databases();
     assert_eq!(databases.len(), 1, "{databases:?}");
@@ -163,6 +163,9 @@ fn rehearses_materialize_from_binaries_in_a_database_of_a_server_of_the_callers(
         )
     );
     assert_eq!(env["MZ_PERSIST_BLOB_URL"], blob);
+    // What is set here is passed on, and what is not is not.
+    assert_eq!(env["CLUSTERD_LOG_FILTER"], "debug,SECRET");
+    assert!(!env.contains_key("MZ_LOG_FILTER"));
     let output = run.finish();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(server.databases(), [""; 0]);
@@ -218,7 +221,11 @@ fn rehearses_materialize_in_containers_in_a_database_that_they_reach() {
     let blob = "file:///share/tmp/blob-SECRET";
     let mut arguments = in_containers(&store);
     arguments.extend(["--blob-store", blob]);
-    let mut run = Rehearsal::start(&arguments, &[("MZ_LICENSE_KEY", "a-key")]);
+    let set = [
+        ("MZ_LICENSE_KEY", "a-key"),
+        ("MZ_LOG_FILTER", "info,SECRET"),
+    ];
+    let mut run = Rehearsal::start(&arguments, &set);
     run.until("load", load_runs);
     let databases = server.databases();
     assert_eq!(databases.len(), 1, "{databases:?}");
@@ -240,6 +247,7 @@ fn rehearses_materialize_in_containers_in_a_database_that_they_reach() {
         .output()
         .unwrap();
     let env = String::from_utf8(env.stdout).unwrap();
+    assert!(env.contains("MZ_LOG_FILTER=info,SECRET"), "{env}");
     assert!(
         env.contains(&format!("MZ_PERSIST_BLOB_URL={blob}")),
         "{env}"
