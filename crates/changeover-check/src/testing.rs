@@ -182,6 +182,7 @@ pub(crate) fn plan(steps: u32) -> Plan {
             .into(),
         metadata_store: "sqlite".to_owned(),
         instance_args: Vec::new(),
+        upgraded_args: Vec::new(),
         rules: Vec::new(),
         faults: Vec::new(),
         abort_at: None,

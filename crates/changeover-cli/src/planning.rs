@@ -112,6 +112,7 @@ fn request(options: &PlanOptions, known: &Knowledge) -> Result<Request, CliError
         timeouts_ms: Default::default(),
         metadata_store: service.metadata_store.as_ref().map(|s| s.kind.clone()),
         instance_args: service.instance_arg.clone(),
+        upgraded_args: Vec::new(),
         faults: faults(&options.faults)?,
         abort: abort(&options.faults)?,
         repeat: options.series.repeat,

@@ -46,6 +46,7 @@ pub fn compose(plan: &Plan, target: &Target, images: ComposeImages<'_>) -> Optio
     let mut files = BTreeMap::new();
     let mut volumes = BTreeSet::new();
     let mut services = String::new();
+    let arguments = plan.arguments();
     if over_postgres {
         let schemas = &target.target.metadata_schemas;
         let schemas = schemas
@@ -58,6 +59,8 @@ pub fn compose(plan: &Plan, target: &Target, images: ComposeImages<'_>) -> Optio
         let version = plan.version_of_service(index);
         let (recipe, shared) = template.filled(service, version, around);
         let name = name(service);
+        let mut command = recipe.command;
+        command.extend(arguments.of(service.deploy_generation, version).cloned());
         let mut mounts: Vec<String> = shared
             .iter()
             .map(|(volume, path)| format!("{volume}:{path}"))
@@ -86,7 +89,7 @@ pub fn compose(plan: &Plan, target: &Target, images: ComposeImages<'_>) -> Optio
             ordinal(service),
             service.deploy_generation,
             service.name,
-            list(&recipe.command, "      ")
+            list(&command, "      ")
         ));
         services.push_str(&map("environment", &env));
         services.push_str(&format!("    volumes:{}", list(&mounts, "      ")));

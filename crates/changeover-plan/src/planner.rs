@@ -62,6 +62,16 @@ pub fn plan(request: &Request, known: &Knowledge) -> Result<(Plan, Vec<String>),
     let images = image_repository(request, head)?;
     let mut services = generate_upgrade_args(&versions, &parameters, images)?;
     let steps = steps(&path, &attempts, &mut services);
+    if let (Some(argument), true) = (
+        request.upgraded_args.first(),
+        versions[1..]
+            .iter()
+            .all(|version| version.known().is_some()),
+    ) {
+        warnings.push(format!(
+            "nothing is started with {argument}: it is for the current version where that is upgraded to, and the path has none; add current to --versions"
+        ));
+    }
     let last = u32::try_from(steps.len()).unwrap_or(u32::MAX);
     let scenario = request.scenario.map(|preset| preset.plan(last, &seed));
     let called_off: Vec<Option<Point>> = steps.iter().map(|step| step.called_off_at).collect();
@@ -105,6 +115,7 @@ pub fn plan(request: &Request, known: &Knowledge) -> Result<(Plan, Vec<String>),
         budgets: budgets(request, &known.target)?,
         metadata_store: metadata_store.to_owned(),
         instance_args: request.instance_args.clone(),
+        upgraded_args: request.upgraded_args.clone(),
         rules: router.rule_names(),
         faults,
         // A path of one version has no upgrade to call off.

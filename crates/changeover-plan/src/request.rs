@@ -151,6 +151,8 @@ pub struct Request {
     pub metadata_store: Option<String>,
     /// Arguments that every instance gets besides its own.
     pub instance_args: Vec<String>,
+    /// Arguments that the current version gets besides where it is upgraded to.
+    pub upgraded_args: Vec<String>,
     /// What is broken on purpose.
     pub faults: FaultRequest,
     /// Where upgrades are called off.

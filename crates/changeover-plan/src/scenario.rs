@@ -35,7 +35,7 @@ pub struct Preset {
     /// What it does, in a sentence.
     pub summary: &'static str,
     way: Way,
-    /// What every instance is started with besides.
+    /// What the current version is started with besides where it is upgraded to.
     argument: Option<&'static str>,
 }
 
@@ -91,7 +91,7 @@ pub const PRESETS: [Preset; 11] = [
     },
     Preset {
         name: "forced-migrations",
-        summary: "as restarts, with Materialize's builtin schemas migrated by force (replacement)",
+        summary: "as restarts, and Materialize's builtin schemas are migrated by force each time (replacement); the current version alone can",
         way: Way::Restarts,
         argument: Some("--unsafe-force-builtin-schema-migration=replacement"),
     },
@@ -126,7 +126,7 @@ impl Preset {
     /// Lets a request ask for this preset's path, where the person asked for none.
     pub(crate) fn shape(&self, request: &mut Request, catalog: &Catalog) {
         request
-            .instance_args
+            .upgraded_args
             .extend(self.argument.map(str::to_owned));
         if self.name == ROLLBACK && request.abort.is_none() {
             request.abort = Some(AbortRequest {

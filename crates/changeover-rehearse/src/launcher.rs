@@ -6,6 +6,7 @@ use crate::metadata_store::{MetadataStore, OpenStore, StorePlace};
 use crate::premises::work;
 use crate::supervisor::ExitRules;
 use changeover_model::Secret;
+use changeover_model::plan::Arguments;
 use changeover_model::service::ServiceArgs;
 use changeover_model::target::{self, ContainerTemplate, Instances, Recipe, Target, fill, has};
 use changeover_model::version::PathVersion;
@@ -76,8 +77,8 @@ pub(crate) struct StoreAddress {
 /// Makes specifications of instances out of a target's templates.
 pub(crate) struct Launcher {
     pub(crate) target: Target,
-    /// Arguments that every instance gets besides its own.
-    pub(crate) instance_args: Vec<String>,
+    /// Arguments that instances get besides their own.
+    pub(crate) arguments: Arguments,
     /// The run's directory, absolute; `logs` must be in it.
     pub(crate) run_dir: PathBuf,
     /// The changeover binary, for targets that are part of it.
@@ -177,7 +178,11 @@ impl Launcher {
             .collect();
         let started = match self.template()? {
             Some(template) => self.in_container(template, spec, service, version, store),
-            None => self.as_process(runtime, spec, &outside).await,
+            None => {
+                let more = self.arguments.of(service.deploy_generation, version);
+                let more: Vec<&String> = more.collect();
+                self.as_process(runtime, spec, &more, &outside).await
+            }
         }?;
         Ok(Launch {
             control: Control::of(&self.target, &started, &outside, &logs)?,
@@ -203,6 +208,7 @@ impl Launcher {
         &self,
         runtime: &dyn Runtime,
         spec: InstanceSpec,
+        arguments: &[&String],
         values: &[(&str, &str)],
     ) -> Result<InstanceSpec, RuntimeError> {
         let instance = match &self.target.instances {
@@ -239,7 +245,7 @@ impl Launcher {
         for (path, text) in &instance.files {
             write_file(&PathBuf::from(fill(path, &values)), &fill(text, &values))?;
         }
-        let words = instance.command.iter().chain(&self.instance_args);
+        let words = instance.command.iter().chain(arguments.iter().copied());
         let env = instance.env.iter();
         Ok(InstanceSpec {
             command: words.map(|word| fill(word, &values)).collect(),
@@ -287,7 +293,8 @@ impl Launcher {
             env.insert(licence.variable.clone(), licence.path.as_str().into());
             files.insert(licence.path.clone(), key.clone());
         }
-        let words = command.into_iter().chain(self.instance_args.clone());
+        let more = self.arguments.of(service.deploy_generation, version);
+        let words = command.into_iter().chain(more.cloned());
         Ok(InstanceSpec {
             command: words.collect(),
             env,

@@ -142,7 +142,7 @@ pub async fn rehearse(setup: Setup) -> Ending {
         },
         launcher: Launcher {
             target,
-            instance_args: plan.instance_args.clone(),
+            arguments: plan.arguments(),
             run_dir,
             program,
             metadata_store: StoreAddress::default(),

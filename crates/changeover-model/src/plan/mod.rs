@@ -48,6 +48,10 @@ pub struct Plan {
     /// Arguments that every instance gets besides its own. `{run_dir}`, `{slot}` and `{generation}` stand for what
     /// they say.
     pub instance_args: Vec<String>,
+    /// Arguments that the current version gets besides where it is upgraded to, which is every generation but the first;
+    /// with the same placeholders.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upgraded_args: Vec<String>,
     /// The rule sets that allowed the hops.
     pub rules: Vec<String>,
     /// What is broken on purpose.
@@ -263,7 +267,31 @@ impl fmt::Display for PlanError {
 
 impl std::error::Error for PlanError {}
 
+/// What instances are started with besides what their target says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Arguments {
+    of_all: Vec<String>,
+    of_upgraded: Vec<String>,
+}
+
+impl Arguments {
+    /// Those of the instance of this generation and version.
+    pub fn of(&self, generation: u64, version: &PathVersion) -> impl Iterator<Item = &String> {
+        let is_upgraded = generation > 0 && *version == PathVersion::Current;
+        let more = is_upgraded.then_some(&self.of_upgraded);
+        self.of_all.iter().chain(more.into_iter().flatten())
+    }
+}
+
 impl Plan {
+    /// What its instances are started with besides what their target says.
+    pub fn arguments(&self) -> Arguments {
+        Arguments {
+            of_all: self.instance_args.clone(),
+            of_upgraded: self.upgraded_args.clone(),
+        }
+    }
+
     /// Reads a plan and checks that it can be run.
     ///
     /// # Errors

@@ -113,3 +113,46 @@ fn a_plan_without_a_scenario_says_nothing_of_one() {
     let (plan, _) = plan(&Request::default(), &known()).unwrap();
     assert!(!plan.to_json().contains("scenario"));
 }
+
+#[test]
+fn migrations_are_forced_where_the_current_version_is_upgraded_to() {
+    const FORCED: &str = "--unsafe-force-builtin-schema-migration=replacement";
+    let started = |path: Option<&[&str]>| {
+        let plan = planned("forced-migrations", "materialize", path);
+        let arguments = plan.arguments();
+        let services = plan.services.iter().enumerate();
+        services
+            .map(|(index, service)| {
+                let version = plan.version_of_service(index);
+                let mut given = arguments.of(service.deploy_generation, version);
+                given.any(|argument| argument == FORCED)
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(started(None), [false, true, true, true]);
+    assert_eq!(
+        started(Some(&["v26.9.0", "v26.10.0", "current"])),
+        [false, false, true]
+    );
+    // It is no argument of all, and of other scenarios none at all; a plan without it has no key for it.
+    let plan = planned("forced-migrations", "materialize", None);
+    assert!(plan.instance_args.is_empty());
+    let plan = planned("restarts", "materialize", None);
+    assert!(!plan.to_json().contains("upgraded_args"));
+}
+
+#[test]
+fn a_path_on_which_nothing_is_forced_is_told() {
+    let request = Request {
+        scenario: Preset::find("forced-migrations"),
+        versions: versions(&["v26.10.0"]),
+        ..Request::default()
+    };
+    let (_, warnings) = plan(&request, &Knowledge::of("materialize").unwrap()).unwrap();
+    assert!(
+        warnings
+            .iter()
+            .any(|it| it.starts_with("nothing is started with --unsafe-force")),
+        "{warnings:?}"
+    );
+}

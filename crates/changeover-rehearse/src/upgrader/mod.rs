@@ -25,6 +25,7 @@ use crate::record::{Recorder, Sink};
 use crate::surroundings::ClientSide;
 use changeover_model::event::Event;
 use changeover_model::history::Operation;
+use changeover_model::plan::Arguments;
 use changeover_model::service::check_services;
 use changeover_model::target::{Examine, Target};
 use changeover_runtime::Runtime;
@@ -174,7 +175,7 @@ impl Upgrader {
             },
             launcher: Launcher {
                 target,
-                instance_args: Vec::new(),
+                arguments: Arguments::default(),
                 run_dir,
                 program: program.to_string_lossy().into_owned(),
                 metadata_store_env: BTreeMap::new(),

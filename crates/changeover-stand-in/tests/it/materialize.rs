@@ -151,3 +151,43 @@ fn rehearses_the_materialize_target_from_binaries() {
         .collect();
     assert_eq!(limits, [30_000.0; 3]);
 }
+
+#[test]
+fn rehearses_migrations_that_are_forced_on_the_current_version_alone() {
+    if !engine_with_images() {
+        return;
+    }
+    let current = format!("{}:v26.22.0", images::STAND_IN);
+    let mut run = Rehearsal::start(
+        &[
+            "--target",
+            "materialize",
+            "--image-repository",
+            images::STAND_IN,
+            "--metadata-store-image",
+            images::POSTGRES,
+            "--scenario",
+            "forced-migrations",
+            "--versions",
+            "v26.10.0,current",
+            "--current-image",
+            &current,
+        ],
+        &[("MZ_LICENSE_KEY", "a-key")],
+    );
+    run.pass();
+    let forced: Vec<bool> = run
+        .events()
+        .iter()
+        .filter_map(|kind| match kind {
+            EventKind::SpawnIntent { command } => Some(
+                command
+                    .iter()
+                    .any(|word| word == "--unsafe-force-builtin-schema-migration=replacement"),
+            ),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(forced, [false, true]);
+    assert_eq!(run.left(), [""; 0]);
+}

@@ -379,6 +379,7 @@ pub(crate) fn plan(timeouts: &[(&str, u64)]) -> Plan {
         budgets: BTreeMap::new(),
         metadata_store: "none".to_owned(),
         instance_args: Vec::new(),
+        upgraded_args: Vec::new(),
         rules: Vec::new(),
         faults: Vec::new(),
         abort_at: None,
