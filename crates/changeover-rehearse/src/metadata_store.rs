@@ -1,6 +1,6 @@
 //! The metadata store of a run: opened before the first instance, closed after the last.
 
-use crate::record::{About, Recorder};
+use crate::record::{About, Recorder, image_seen};
 use crate::store_watch::{StoreWatch, Watched};
 use changeover_model::Secret;
 use changeover_model::event::EventKind;
@@ -166,8 +166,12 @@ impl OpenStore {
                     ContainerServer::start(&image, runtime, &schemas, &log, cancel.cancelled())
                         .await?;
                 let url = server.url();
+                let image = server.image_seen().cloned();
                 *self.server.lock().await = Some(Box::new(server));
                 event(recorder, EventKind::MetadataStoreDone { addr: url.clone() });
+                if let Some(image) = image {
+                    event(recorder, image_seen(&image));
+                }
                 Ok(Found {
                     // Nothing leaves the run's network.
                     address: format!("{url}?sslmode=disable"),

@@ -5,6 +5,7 @@ use changeover_model::event::{Event, EventKind};
 use changeover_model::history::{Op, Operation};
 use changeover_model::observation::Observation;
 use changeover_model::workload::WorkloadKind;
+use changeover_runtime::ImageSeen;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -177,4 +178,10 @@ impl Shared {
             _ => {}
         }
     }
+}
+
+/// What is recorded of the image of a container.
+pub(crate) fn image_seen(seen: &ImageSeen) -> EventKind {
+    let ImageSeen { name, id, digest } = seen.clone();
+    EventKind::ImageSeen { name, id, digest }
 }

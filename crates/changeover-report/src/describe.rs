@@ -263,6 +263,7 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
         | EventKind::PromoteDone {
             result: PromoteResult::Acknowledged,
         }
+        | EventKind::ImageSeen { .. }
         | EventKind::VersionSeen { .. }
         | EventKind::SwitchIntent { .. }
         | EventKind::MetadataStoreIntent

@@ -9,7 +9,7 @@ pub mod docker;
 pub mod postgres;
 pub mod process;
 
-pub use container::{Container, RestartLoop};
+pub use container::{Container, ImageSeen, RestartLoop};
 
 use async_trait::async_trait;
 use changeover_model::Secret;
@@ -166,6 +166,11 @@ pub trait Instance: Send {
     /// What its process does now, in words, such as `process 17 is stopped`.
     async fn condition(&mut self) -> String {
         format!("process {}", self.pid())
+    }
+
+    /// The image that it really runs, if it is a container.
+    fn image(&self) -> Option<&ImageSeen> {
+        None
     }
 
     /// The last `lines` lines of its log, made harmless for a terminal.

@@ -131,6 +131,16 @@ pub enum EventKind {
         /// The process.
         pid: u32,
     },
+    /// Which image the container really has that was just started. A name may be another image's by tomorrow.
+    ImageSeen {
+        /// What it was asked for by.
+        name: String,
+        /// What the engine knows it by.
+        id: String,
+        /// What the registry knows it by that it came from; absent for one that was made on this machine.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+    },
     /// The instance runs already; it is neither started nor ended by us.
     Attached {
         /// Where it answers.

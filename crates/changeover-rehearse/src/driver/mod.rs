@@ -12,7 +12,7 @@ pub use running::Running;
 
 use crate::control::Control;
 use crate::faults::Instance;
-use crate::record::{About, Recorder};
+use crate::record::{About, Recorder, image_seen};
 use crate::supervisor::{Excuse, ExitRules, Supervisor, until_gone};
 use changeover_model::event::{EventKind, Phase, StopReason};
 use changeover_model::fault::Point;
@@ -421,6 +421,9 @@ impl<S: Surroundings> Driver<S> {
                 pid: instance.pid(),
             },
         });
+        if let Some(image) = instance.image() {
+            event(image_seen(image));
+        }
         let supervisor = Supervisor::start(
             instance,
             self.rules.clone(),

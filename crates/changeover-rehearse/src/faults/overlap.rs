@@ -2,6 +2,7 @@
 
 use super::{Happening, Instance, Shared, Spare};
 use crate::driver::{Launch, Running, name};
+use crate::record::image_seen;
 use crate::supervisor::Supervisor;
 use changeover_model::event::{EventKind, StatusSeen, StopReason};
 use changeover_model::fault::{Action, Fault};
@@ -46,6 +47,9 @@ async fn rival(shared: &Arc<Shared>, it: Happening, spare: Spare) {
     };
     let pid = rival.pid();
     it.event(EventKind::SpawnDone { pid });
+    if let Some(image) = rival.image() {
+        it.event(image_seen(image));
+    }
     let answered = timeout(spare.patience, async {
         loop {
             if let StatusSeen::Status(status) = control.api.status().await {
@@ -130,6 +134,9 @@ async fn ready(shared: &Arc<Shared>, spare: Spare, it: &Happening) -> Result<Run
     it.event(EventKind::SpawnDone {
         pid: instance.pid(),
     });
+    if let Some(image) = instance.image() {
+        it.event(image_seen(image));
+    }
     let step = it.about.step.unwrap_or(0);
     let recorder = shared.recorder.clone();
     let supervisor = Supervisor::start(

@@ -305,12 +305,16 @@ pub(super) fn environment(record: &Record) -> String {
                 time(load.probe_interval_ms as f64)
             ),
         ));
-        let images: Vec<String> = plan
-            .services
-            .iter()
-            .filter_map(|service| service.image.as_deref())
-            .map(text)
+        let seen = story.images.iter();
+        let mut images: Vec<String> = seen
+            .map(|(name, what)| format!("{}: {}", text(name), text(what)))
             .collect();
+        // A run that has not said what they were, an earlier version's for instance, planned them at least.
+        if images.is_empty() {
+            let planned = plan.services.iter();
+            let planned = planned.filter_map(|service| service.image.as_deref());
+            images = planned.map(text).collect();
+        }
         if !images.is_empty() {
             rows.push(("images", images.join("<br>")));
         }

@@ -83,6 +83,8 @@ pub(crate) struct Story {
     pub(crate) door: Vec<(u64, String, u64)>,
     /// The metadata store of the run's own, if it has one.
     pub(crate) store: Option<(u64, Option<u64>)>,
+    /// The images that containers had: the names they were asked for by, and what they are.
+    pub(crate) images: Vec<(String, String)>,
     pub(crate) steps: Vec<StepStory>,
     /// The gaps that a probe saw close: the lane, since when and until when.
     pub(crate) gaps: Vec<(String, u64, u64)>,
@@ -145,6 +147,12 @@ impl Story {
                 }
             }
             EventKind::MetadataStoreDone { .. } => self.store = Some((at, None)),
+            EventKind::ImageSeen { name, id, digest } => {
+                let image = (name.clone(), digest.as_ref().unwrap_or(id).clone());
+                if !self.images.contains(&image) && self.images.len() < MOMENTS {
+                    self.images.push(image);
+                }
+            }
             EventKind::MetadataStoreEndIntent => {
                 if let Some((_, end)) = &mut self.store {
                     end.get_or_insert(at);

@@ -1,6 +1,6 @@
 //! Runs of the first version of the formats, as an early build stored them.
 
-use changeover_model::event::{Event, Header};
+use changeover_model::event::{Event, EventKind, Header};
 use changeover_model::history::{self, Operation};
 use changeover_model::{Plan, Verdict};
 use changeover_report::{Record, page};
@@ -139,4 +139,42 @@ fn a_page_asks_nobody_for_anything() {
         }
         assert!(html.contains("default-src 'none'"));
     }
+}
+
+#[test]
+fn a_page_says_which_images_ran() {
+    let mut record = record("v1-pass");
+    let digest = "materialize/materialized@sha256:77";
+    for (at, name, id, digest) in [
+        (
+            1,
+            "materialize/materialized:v26.0.0",
+            "sha256:11",
+            Some(digest),
+        ),
+        (2, "<b>built:here</b>", "sha256:22", None),
+        // Another instance of the first.
+        (
+            3,
+            "materialize/materialized:v26.0.0",
+            "sha256:11",
+            Some(digest),
+        ),
+    ] {
+        record.event(&Event {
+            seq: at,
+            at,
+            kind: EventKind::ImageSeen {
+                name: name.to_owned(),
+                id: id.to_owned(),
+                digest: digest.map(str::to_owned),
+            },
+            step: None,
+            slot: None,
+            generation: None,
+        });
+    }
+    let html = page::render(&record);
+    let rows = "<dt>images</dt><dd>materialize/materialized:v26.0.0: materialize/materialized@sha256:77<br>&lt;b&gt;built:here&lt;/b&gt;: sha256:22</dd>";
+    assert!(html.contains(rows), "{html}");
 }

@@ -4,7 +4,7 @@ use super::blocking;
 use super::engine::{is_missing, refused, said};
 use super::names::Names;
 use super::output::Output;
-use crate::container::Container;
+use crate::container::{Container, ImageSeen};
 use crate::process::log_tail;
 use crate::{Disturbance, Ended, Instance, InstanceSpec, RuntimeError};
 use async_trait::async_trait;
@@ -41,6 +41,7 @@ pub(super) struct DockerInstance {
     docker: Docker,
     id: String,
     pid: u32,
+    image: Option<ImageSeen>,
     output: Output,
     /// How the present process ended.
     ended: Option<Ended>,
@@ -68,12 +69,13 @@ impl DockerInstance {
         let id = created.id;
         let started = start(&spec, &container, &docker, &id).await;
         match started {
-            Ok((output, pid)) => Ok(DockerInstance {
+            Ok((output, seen)) => Ok(DockerInstance {
+                image: image(&docker, &container.image, seen.image).await,
                 spec,
                 container,
                 docker,
                 id,
-                pid,
+                pid: seen.pid,
                 output,
                 ended: None,
                 looping: None,
@@ -120,7 +122,7 @@ async fn start(
     container: &Container,
     docker: &Docker,
     id: &str,
-) -> Result<(Output, u32), RuntimeError> {
+) -> Result<(Output, Seen), RuntimeError> {
     let what = format!("to start {} of generation {}", spec.slot, spec.generation);
     if !container.files.is_empty() {
         let tar = archive(container).map_err(|error| {
@@ -156,7 +158,7 @@ async fn attach_and_start(
     container: &Container,
     docker: &Docker,
     id: &str,
-) -> Result<(Output, u32), Started> {
+) -> Result<(Output, Seen), Started> {
     let options = AttachContainerOptionsBuilder::default()
         .stream(true)
         .stdout(true)
@@ -172,10 +174,52 @@ async fn attach_and_start(
         .start_container(id, None)
         .await
         .map_err(Started::Refused)?;
+    let seen = docker.inspect_container(id, None).await.unwrap_or_default();
     // Only shown to people; one that has ended already has none.
-    let seen = docker.inspect_container(id, None).await.ok();
-    let pid = seen.and_then(|seen| seen.state?.pid).unwrap_or(0);
-    Ok((output, u32::try_from(pid).unwrap_or(0)))
+    let pid = seen.state.and_then(|state| state.pid).unwrap_or(0);
+    let seen = Seen {
+        pid: u32::try_from(pid).unwrap_or(0),
+        image: seen.image,
+    };
+    Ok((output, seen))
+}
+
+/// What the engine says of a container that was just started.
+struct Seen {
+    pid: u32,
+    /// The id of its image.
+    image: Option<String>,
+}
+
+/// The image of this name and id. A registry's word for it is that of the repository which the name is of.
+async fn image(docker: &Docker, name: &str, id: Option<String>) -> Option<ImageSeen> {
+    let id = id?;
+    let inspected = docker.inspect_image(&id).await.ok();
+    let digests = inspected.and_then(|image| image.repo_digests);
+    Some(ImageSeen {
+        digest: digest_of(name, &digests.unwrap_or_default()),
+        name: name.to_owned(),
+        id,
+    })
+}
+
+/// The one of an image's digests, each `REPOSITORY@sha256:…`, that is of the repository of this name.
+fn digest_of(name: &str, digests: &[String]) -> Option<String> {
+    let repository = repository(name);
+    let of_it = |digest: &&String| {
+        let of = digest.split_once('@').map(|(of, _)| of);
+        of == Some(repository)
+    };
+    digests.iter().find(of_it).or(digests.first()).cloned()
+}
+
+/// A name without tag and digest. A port's colon stands before a slash.
+fn repository(name: &str) -> &str {
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => name,
+    }
 }
 
 fn body(spec: &InstanceSpec, container: &Container, names: &Names) -> ContainerCreateBody {
@@ -313,7 +357,7 @@ impl Instance for DockerInstance {
             _ => {
                 let started =
                     attach_and_start(&self.spec, &self.container, &self.docker, &self.id).await;
-                let (output, pid) = started.map_err(|error| match error {
+                let (output, seen) = started.map_err(|error| match error {
                     Started::Refused(error) => {
                         refused(&format!("to start {} again", self.spec.slot), &error)
                     }
@@ -323,7 +367,7 @@ impl Instance for DockerInstance {
                     )),
                 })?;
                 self.output = output;
-                self.pid = pid;
+                self.pid = seen.pid;
             }
         }
         self.ended = None;
@@ -399,6 +443,10 @@ impl Instance for DockerInstance {
         ended
     }
 
+    fn image(&self) -> Option<&ImageSeen> {
+        self.image.as_ref()
+    }
+
     fn log_tail(&self, lines: usize) -> Vec<String> {
         log_tail::tail(&self.spec.log, lines)
     }
@@ -416,5 +464,28 @@ impl Drop for DockerInstance {
                 remove(&engine.docker, &id).await;
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_that_of_the_repository_of_the_name() {
+        let digests = ["mirror/mz@sha256:1", "localhost:5000/a/mz@sha256:2"].map(str::to_owned);
+        for (name, digest) in [
+            (
+                "localhost:5000/a/mz:v1",
+                Some("localhost:5000/a/mz@sha256:2"),
+            ),
+            ("localhost:5000/a/mz", Some("localhost:5000/a/mz@sha256:2")),
+            ("mirror/mz:v1@sha256:1", Some("mirror/mz@sha256:1")),
+            // It was tagged anew here.
+            ("other:v1", Some("mirror/mz@sha256:1")),
+        ] {
+            assert_eq!(digest_of(name, &digests).as_deref(), digest, "{name}");
+        }
+        assert_eq!(digest_of("other:v1", &[]), None);
     }
 }

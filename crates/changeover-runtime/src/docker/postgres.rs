@@ -1,7 +1,8 @@
 //! The metadata store of a run in a container: PostgreSQL, prepared as Materialize's own harness prepares it.
 
 use crate::{
-    Container, Disturbance, Ended, Instance, InstanceSpec, Runtime, RuntimeError, StoreServer,
+    Container, Disturbance, Ended, ImageSeen, Instance, InstanceSpec, Runtime, RuntimeError,
+    StoreServer,
 };
 use async_trait::async_trait;
 use changeover_model::Secret;
@@ -140,6 +141,11 @@ impl Server {
     /// Its address for instances of the run.
     pub fn url(&self) -> String {
         format!("postgres://root@{HOST}:{PORT}/root")
+    }
+
+    /// The image that it really runs.
+    pub fn image_seen(&self) -> Option<&ImageSeen> {
+        self.instance.image()
     }
 
     /// Ends it.

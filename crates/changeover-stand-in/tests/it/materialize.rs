@@ -80,6 +80,32 @@ fn rehearses_the_materialize_target_against_the_stand_in() {
             "v26.10.0 (stand-in)"
         ]
     );
+    // A name may be another image's by tomorrow: what ran is on record, by its id, as it comes from no registry.
+    let images: Vec<(&str, &str)> = events
+        .iter()
+        .filter_map(|kind| match kind {
+            EventKind::ImageSeen { name, id, digest } => {
+                assert_eq!(*digest, None);
+                Some((name.as_str(), id.as_str()))
+            }
+            _ => None,
+        })
+        .collect();
+    let names: Vec<String> = VERSIONS[..3]
+        .iter()
+        .map(|version| format!("{}:{version}", images::STAND_IN))
+        .collect();
+    let expected = [images::POSTGRES, &names[0], &names[1], &names[2]];
+    let found: Vec<&str> = images.iter().map(|(name, _)| *name).collect();
+    assert_eq!(found, expected);
+    for (name, id) in images {
+        let output = std::process::Command::new("docker")
+            .args(["image", "inspect", "--format", "{{.Id}}", name])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), id);
+        assert!(run.read("report.html").contains(&format!("{name}: {id}")));
+    }
     let log = run.read("logs/mz_2.1.log");
     assert!(
         log.contains("environmentd exited (code: 166); restarting in 5s..."),
