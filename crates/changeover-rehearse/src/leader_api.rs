@@ -141,23 +141,47 @@ impl LeaderApi {
     pub async fn promote(&self) -> PromoteResult {
         let Promotion { method, url, own } = &self.promotion;
         let exchange = exchange(method, url);
-        match timeout(self.promote_deadline, exchange).await {
-            Err(_) | Ok(Err(Failure::Died)) => PromoteResult::Lost,
-            Ok(Err(Failure::Refused)) => {
-                PromoteResult::Refused("connection refused: not sent".to_owned())
-            }
-            Ok(Err(Failure::Nonsense(text))) => PromoteResult::Unclear(text),
-            Ok(Ok((code, body))) if *own => read_own_promotion(code, &body),
-            Ok(Ok((code, body))) => read_promotion(code, &body),
+        read_exchange(&timeout(self.promote_deadline, exchange).await, *own)
+    }
+}
+
+/// What an exchange says that had a deadline.
+type Exchanged = Result<Result<(StatusCode, Vec<u8>), Failure>, tokio::time::error::Elapsed>;
+
+/// What came of a promotion.
+fn read_exchange(exchanged: &Exchanged, own: bool) -> PromoteResult {
+    match exchanged {
+        Err(_) | Ok(Err(Failure::Died)) => PromoteResult::Lost,
+        Ok(Err(Failure::Refused)) => {
+            PromoteResult::Refused("connection refused: not sent".to_owned())
         }
+        Ok(Err(Failure::Nonsense(text))) => PromoteResult::Unclear(text.clone()),
+        Ok(Ok((code, body))) if own => read_own_promotion(*code, body),
+        Ok(Ok((code, body))) => read_promotion(*code, body),
+    }
+}
+
+/// What an exchange says, as text.
+fn words_of(exchanged: Exchanged) -> String {
+    match exchanged {
+        Ok(Ok((code, body))) => {
+            format!("{} {}", code.as_u16(), String::from_utf8_lossy(&body))
+        }
+        Ok(Err(Failure::Refused)) => "connection refused".to_owned(),
+        Ok(Err(Failure::Died)) => "the connection died".to_owned(),
+        Ok(Err(Failure::Nonsense(text))) => text,
+        Err(_) => "no answer".to_owned(),
     }
 }
 
 impl LeaderApi {
-    /// Sends the promotion to see what is answered: the code and the text, or what kept an answer from coming.
-    pub(crate) async fn answer_to_promotion(&self) -> String {
-        let Promotion { method, url, .. } = &self.promotion;
-        self.answer_to(method, url).await
+    /// Sends the promotion to see what is answered: the code and the text, or what kept an answer from coming; and what
+    /// that would mean of a promotion.
+    pub(crate) async fn answer_to_promotion(&self) -> (String, PromoteResult) {
+        let Promotion { method, url, own } = &self.promotion;
+        let exchanged = timeout(self.promote_deadline, exchange(method, url)).await;
+        let result = read_exchange(&exchanged, *own);
+        (words_of(exchanged), result)
     }
 
     /// Asks not to wait for the catch-up any longer, to see what is answered.
@@ -166,19 +190,7 @@ impl LeaderApi {
             path: "/api/leader/skip-catchup".to_owned(),
             ..self.status.clone()
         };
-        self.answer_to("POST", &url).await
-    }
-
-    async fn answer_to(&self, method: &str, url: &HttpUrl) -> String {
-        match timeout(self.promote_deadline, exchange(method, url)).await {
-            Ok(Ok((code, body))) => {
-                format!("{} {}", code.as_u16(), String::from_utf8_lossy(&body))
-            }
-            Ok(Err(Failure::Refused)) => "connection refused".to_owned(),
-            Ok(Err(Failure::Died)) => "the connection died".to_owned(),
-            Ok(Err(Failure::Nonsense(text))) => text,
-            Err(_) => "no answer".to_owned(),
-        }
+        words_of(timeout(self.promote_deadline, exchange("POST", &url)).await)
     }
 }
 

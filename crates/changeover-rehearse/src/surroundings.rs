@@ -10,10 +10,9 @@ use crate::record::{About, Recorder};
 use crate::tally::Keys;
 use crate::user_checks::Scenario;
 use crate::workload::moments::Moments;
-use changeover_model::event::EventKind;
+use changeover_model::event::{EventKind, PromoteResult};
 use changeover_model::fault::Point;
 use changeover_model::scenario::When;
-use changeover_model::status::DeploymentStatus;
 use changeover_model::target::{ClientTemplate, Target};
 use changeover_runtime::InstanceSpec;
 use std::collections::BTreeMap;
@@ -220,8 +219,8 @@ pub(crate) fn client_addr(instance: &InstanceSpec, client: &ClientTemplate) -> S
 }
 
 impl Surroundings for ClientSide {
-    async fn initializing(&self, new: &InstanceSpec, status: DeploymentStatus) -> bool {
-        let promoted = self.examiner.early_promotion(new, status).await;
+    async fn initializing(&self, new: &InstanceSpec) -> Option<PromoteResult> {
+        let promoted = self.examiner.early_promotion(new).await;
         if let Some(scenario) = &self.scenario {
             // Generations count with the steps.
             let step = u32::try_from(new.generation).unwrap_or(u32::MAX);

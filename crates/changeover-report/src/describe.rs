@@ -193,13 +193,19 @@ pub(crate) fn describe(event: &Event) -> Option<(String, Vec<String>)> {
             what,
             expected,
             found,
+            doubt,
             took_ms,
-        } => match found == expected {
-            true => format!("{instance}: {what}: as expected, after {took_ms} ms"),
-            false => format!(
+        } => match (found == expected, doubt) {
+            (true, _) => format!("{instance}: {what}: as expected, after {took_ms} ms"),
+            (false, None) => format!(
                 "{instance}: {what}: {}, expected was {}",
                 harmless_cut(found, ANSWER),
                 harmless_cut(expected, ANSWER)
+            ),
+            (false, Some(doubt)) => format!(
+                "{instance}: {what}: {}, which proves nothing: {}",
+                harmless_cut(found, ANSWER),
+                harmless_cut(doubt, ANSWER)
             ),
         },
         EventKind::Marker { name } => format!("marker: {}", harmless(name)),

@@ -34,6 +34,7 @@ pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
             what,
             expected,
             found,
+            doubt,
             took_ms,
         } = &event.kind
         else {
@@ -53,12 +54,20 @@ pub(super) fn judge(steps: &Steps<'_>, events: &[Event]) -> Vec<Finding> {
             // Whoever writes it knows what it means.
             Examination::Unknown => continue,
         };
+        // What may be somebody else's doing is held against nobody.
+        let (severity, why) = match doubt {
+            None => (severity, String::new()),
+            Some(doubt) => (
+                Severity::Warning,
+                format!(", which proves nothing: {}", harmless_cut(doubt, ANSWER)),
+            ),
+        };
         findings.push(Finding {
             check,
             severity,
             step: steps.of_event(event),
             message: format!(
-                "{}: {what}: {} after {took_ms} ms; expected was {}",
+                "{}: {what}: {} after {took_ms} ms; expected was {}{why}",
                 instance(event),
                 harmless_cut(found, ANSWER),
                 harmless_cut(expected, ANSWER)

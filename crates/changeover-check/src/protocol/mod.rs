@@ -14,7 +14,7 @@ use crate::faults::Faults;
 use crate::findings::{Case, Cases};
 use crate::timeline::Timeline;
 use changeover_model::check::{Check, Severity};
-use changeover_model::event::{Event, EventKind, Phase, StopReason};
+use changeover_model::event::{Event, EventKind, Examination, Phase, StopReason};
 use changeover_model::plan::Plan;
 use changeover_model::verdict::Finding;
 use changeover_model::version::names_version;
@@ -47,6 +47,15 @@ pub(crate) fn doubts(events: &[Event]) -> Vec<String> {
     let unseen = |event: &Event| match &event.kind {
         EventKind::CatalogUnseen { reason } => Some(format!(
             "the catalog could not be read, so changed objects may be undetected: {reason}"
+        )),
+        EventKind::Examined {
+            what: Examination::EarlyPromotion,
+            found,
+            doubt: Some(_),
+            ..
+        } if found.starts_with('2') => Some(format!(
+            "{} took a promotion that was only to be refused, and whether it was ready by then nobody saw",
+            instance(event)
         )),
         _ => None,
     };
@@ -295,7 +304,7 @@ mod tests {
     use super::*;
     use crate::testing::{Events, events, plan};
     use changeover_model::event::ProcessEnd;
-    use changeover_model::status::DeploymentStatus::IsLeader;
+    use changeover_model::status::DeploymentStatus::{Initializing, IsLeader, Promoting};
 
     fn found(build: impl FnOnce(&mut Events)) -> Vec<Finding> {
         let mut e = events();
@@ -498,6 +507,58 @@ mod tests {
         });
         assert_eq!(doubts(&e.list).len(), 1);
         assert!(doubts(&e.list)[0].contains("no such table"));
+    }
+
+    /// An examination whose answer was not the one that is described.
+    fn examined(what: Examination, found: &str, doubt: Option<&str>) -> EventKind {
+        EventKind::Examined {
+            what,
+            expected: "400 no".to_owned(),
+            found: found.to_owned(),
+            doubt: doubt.map(str::to_owned),
+            took_ms: 1,
+        }
+    }
+
+    #[test]
+    fn an_examination_that_nobody_answered_is_held_against_nobody() {
+        use Examination::{EarlyPromotion, ReadOnlyWrite, SecondPromotion};
+        for (what, check) in [
+            (ReadOnlyWrite, Check::ReadOnlyWrite),
+            (SecondPromotion, Check::IllegalTransition),
+            (EarlyPromotion, Check::IllegalTransition),
+        ] {
+            let one = |doubt: Option<&str>| {
+                checks(|e| {
+                    e.step(1).on(1).push(examined(what, "no answer", doubt));
+                })
+            };
+            assert_eq!(one(None), [(check, Severity::Error, Some(1))]);
+            let doubted = one(Some("nobody answered"));
+            assert_eq!(doubted, [(check, Severity::Warning, Some(1))]);
+        }
+    }
+
+    #[test]
+    fn a_promotion_that_was_taken_by_accident_is_no_error_and_a_doubt() {
+        let mut e = events();
+        let accident = examined(
+            Examination::EarlyPromotion,
+            "200 yes",
+            Some("it may have become ready"),
+        );
+        e.step(1).on(1).status(Initializing).push(accident);
+        assert_eq!(doubts(&e.list).len(), 1);
+        assert!(doubts(&e.list)[0].contains("took a promotion that was only to be refused"));
+        let found = checks(|all| {
+            all.list.clone_from(&e.list);
+            all.step(1).on(1).promote().status(Promoting);
+            all.status(IsLeader);
+        });
+        assert_eq!(
+            found,
+            [(Check::IllegalTransition, Severity::Warning, Some(1))]
+        );
     }
 
     #[test]

@@ -159,6 +159,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
                 what: changeover_model::event::Examination::SecondPromotion,
                 expected: "200".to_owned(),
                 found: "500".to_owned(),
+                doubt: None,
                 took_ms: 1,
             },
             EventKind::RunEnded,

@@ -453,6 +453,9 @@ pub enum EventKind {
         expected: String,
         /// What came of it.
         found: String,
+        /// Why that says nothing certain of the instance, if it does not: nobody answered, for instance.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        doubt: Option<String>,
         /// How long it took.
         took_ms: u64,
     },

@@ -38,16 +38,24 @@ impl ClientError {
         self.error
     }
 
-    pub(super) fn timeout() -> Self {
+    pub(crate) fn timeout() -> Self {
         ClientError::new(ErrorKind::Timeout, "no answer in time")
     }
 
-    pub(super) fn reset() -> Self {
+    pub(crate) fn reset() -> Self {
         ClientError::new(ErrorKind::Reset, "the connection was closed")
     }
 
     pub(super) fn wrong_answer(message: impl Into<String>) -> Self {
         ClientError::new(ErrorKind::WrongAnswer, message)
+    }
+
+    /// What a server says with this SQLSTATE.
+    #[cfg(test)]
+    pub(crate) fn of_server(sqlstate: &str) -> Self {
+        let mut error = ClientError::new(ErrorKind::Other, "refused");
+        error.error.sqlstate = Some(sqlstate.to_owned());
+        error
     }
 
     pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {

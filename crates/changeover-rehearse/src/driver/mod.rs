@@ -14,7 +14,7 @@ use crate::control::Control;
 use crate::faults::Instance;
 use crate::record::{About, Recorder, image_seen};
 use crate::supervisor::{Excuse, ExitRules, Supervisor, until_gone};
-use changeover_model::event::{EventKind, Phase, StopReason};
+use changeover_model::event::{EventKind, Phase, PromoteResult, StopReason};
 use changeover_model::fault::Point;
 use changeover_model::plan::{Plan, StepPlan, Timeout};
 use changeover_model::status::DeploymentStatus;
@@ -52,14 +52,13 @@ pub trait Surroundings: Send + Sync {
     /// The new instance has answered for the first time: it may be observed directly from now on.
     fn answers(&self, new: &InstanceSpec);
 
-    /// The new instance has said for the first time where it stands, and this is it. Clients do not wait meanwhile, the
-    /// hand-over does. Returns whether a promotion may have been taken.
+    /// The new instance has said for the first time where it stands. Clients do not wait meanwhile, the hand-over does.
+    /// Returns what came of a promotion that was sent to see it refused, if it may have been taken.
     fn initializing(
         &self,
         _new: &InstanceSpec,
-        _status: DeploymentStatus,
-    ) -> impl Future<Output = bool> + Send {
-        async { false }
+    ) -> impl Future<Output = Option<PromoteResult>> + Send {
+        std::future::ready(None)
     }
 
     /// The new instance is ready. Its promotion is sent when this returns; it must return.

@@ -63,9 +63,10 @@ impl<S: Surroundings> Driver<S> {
         begin(new, Phase::CatchUp);
         self.surroundings.at(Point::CatchingUp).await;
         self.surroundings.answers(new.spec());
-        if let Some(StatusSeen::Status(status)) = new.last() {
-            let status = *status;
-            course.promoted |= self.surroundings.initializing(new.spec(), status).await;
+        if matches!(new.last(), Some(StatusSeen::Status(_)))
+            && let Some(result) = self.surroundings.initializing(new.spec()).await
+        {
+            self.promoted_by_accident(new, result, course);
         }
 
         let mut wait = Wait::new(self.timeouts.catch_up);
@@ -85,7 +86,9 @@ impl<S: Surroundings> Driver<S> {
             course,
         )
         .await?;
-        self.surroundings.ready(new.spec()).await;
+        if !course.promoted {
+            self.surroundings.ready(new.spec()).await;
+        }
         // Last: what is examined before is to be answered by an instance that is whole.
         self.surroundings.at(Point::Ready).await;
         begin(new, Phase::Promote);
@@ -195,6 +198,18 @@ impl<S: Surroundings> Driver<S> {
             last = Some((result, Instant::now()));
             wait = Wait::new(self.timeouts.promote);
         }
+    }
+
+    /// A promotion was taken that was sent to see it refused. It is recorded as one from here on, and so is the instance no
+    /// longer one that must not write.
+    fn promoted_by_accident(&self, new: &mut Running, result: PromoteResult, course: &mut Course) {
+        self.surroundings.promoting(new.spec());
+        new.event(EventKind::PromoteIntent { attempt: 1 });
+        course.promoted = true;
+        if result == PromoteResult::Acknowledged {
+            new.lead();
+        }
+        new.event(EventKind::PromoteDone { result });
     }
 
     async fn send_promotion(

@@ -12,7 +12,7 @@ pub(super) async fn call(shared: &Arc<Shared>, fault: Fault, instance: Instance)
     let it = shared.begin(about, fault, api.status().await.to_string());
     let (asked, answer) = match it.fault.action {
         Action::SkipCatchup => ("skip-catchup", api.answer_to_skip_catchup().await),
-        _ => ("promote", api.answer_to_promotion().await),
+        _ => ("promote", api.answer_to_promotion().await.0),
     };
     let after = api.status().await.to_string();
     // An answer has a code; without one the call went nowhere.
