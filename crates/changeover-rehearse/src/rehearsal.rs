@@ -13,7 +13,7 @@ use crate::sampler::Sampler;
 use crate::supervisor::{Excuse, Now};
 use crate::surroundings::ClientSide;
 use crate::tally::{Keys, Live};
-use crate::user_checks::{Scenario, UserCheck};
+use crate::user_checks::{Programs, Scenario, UserCheck};
 use crate::workload::{self, aged::Chain, moments::Moments};
 use changeover_model::event::EventKind;
 use changeover_model::fault::{Action, Fault};
@@ -108,10 +108,14 @@ pub async fn rehearse(setup: Setup) -> Ending {
         timeouts.operation,
         Duration::from_millis(plan.workload.probe_interval_ms),
     );
-    clients.scenario = plan
-        .scenario
-        .clone()
-        .map(|scenario| Scenario::new(scenario, plan.path.clone(), user_checks, recorder.clone()));
+    let programs = Programs {
+        runtime: Arc::clone(&runtime),
+        logs: run_dir.join("logs"),
+    };
+    clients.scenario = plan.scenario.clone().map(|scenario| {
+        let path = plan.path.clone();
+        Scenario::new(scenario, path, user_checks, recorder.clone(), programs)
+    });
     clients.announce(run);
     let excuse = Excuse::default();
     let open_store = OpenStore::default();

@@ -2,18 +2,19 @@
 
 use crate::record::{About, Recorder};
 use crate::surroundings::ClientSide;
-use changeover_model::event::EventKind;
+use changeover_model::Secret;
+use changeover_model::event::{EventKind, ProcessEnd};
 use changeover_model::scenario::{Action, ScenarioPlan, When};
 use changeover_model::text::harmless_cut;
 use changeover_model::user_check::Script;
 use changeover_model::version::PathVersion;
+use changeover_runtime::{InstanceSpec, Runtime};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::process::Command;
 use tokio::time::timeout;
 
 /// How long a user's program may take.
@@ -167,6 +168,7 @@ pub(crate) struct Scenario {
     path: Vec<PathVersion>,
     checks: Vec<UserCheck>,
     recorder: Recorder,
+    programs: Programs,
 }
 
 impl Scenario {
@@ -175,12 +177,14 @@ impl Scenario {
         path: Vec<PathVersion>,
         checks: Vec<UserCheck>,
         recorder: Recorder,
+        programs: Programs,
     ) -> Self {
         Scenario {
             plan,
             path,
             checks,
             recorder,
+            programs,
         }
     }
 
@@ -209,7 +213,7 @@ impl Scenario {
                     action,
                 };
                 self.recorder.event(&about, kind);
-                let problem = run(parts, version, clients, action).await;
+                let problem = self.run(check, parts, version, clients, action).await;
                 let kind = EventKind::UserCheckDone {
                     check: name,
                     action,
@@ -220,28 +224,34 @@ impl Scenario {
         }
         any
     }
-}
 
-/// Does one action of a check; returns what was not as it should be.
-async fn run(
-    parts: &[Part],
-    version: Option<&PathVersion>,
-    clients: &ClientSide,
-    action: Action,
-) -> Option<String> {
-    for part in parts {
-        let problem = match part {
-            Part::Sql(file, script) if version.is_none_or(|it| script.is_for(it)) => {
-                statements(file, script, clients).await
+    /// Does one action of a check; returns what was not as it should be.
+    async fn run(
+        &self,
+        check: &UserCheck,
+        parts: &[Part],
+        version: Option<&PathVersion>,
+        clients: &ClientSide,
+        action: Action,
+    ) -> Option<String> {
+        for part in parts {
+            let problem = match part {
+                Part::Sql(file, script) if version.is_none_or(|it| script.is_for(it)) => {
+                    statements(file, script, clients).await
+                }
+                Part::Sql(..) => None,
+                Part::Program(program) => {
+                    let programs = &self.programs;
+                    let done = programs.exec(&check.name, program, version, clients, action);
+                    done.await
+                }
+            };
+            if problem.is_some() {
+                return problem;
             }
-            Part::Sql(..) => None,
-            Part::Program(program) => exec(program, version, clients, action).await,
-        };
-        if problem.is_some() {
-            return problem;
         }
+        None
     }
-    None
 }
 
 async fn statements(file: &str, script: &Script, clients: &ClientSide) -> Option<String> {
@@ -259,41 +269,81 @@ async fn statements(file: &str, script: &Script, clients: &ClientSide) -> Option
     None
 }
 
-async fn exec(
-    program: &Path,
-    version: Option<&PathVersion>,
-    clients: &ClientSide,
-    action: Action,
-) -> Option<String> {
-    let door = clients.front_door.addr();
-    let child = Command::new(program)
-        .env("PGHOST", door.ip().to_string())
-        .env("PGPORT", door.port().to_string())
-        .env("CHANGEOVER_URL", clients.client.url_at(&door.to_string()))
-        .env("CHANGEOVER_ACTION", action.name())
-        .env(
-            "CHANGEOVER_VERSION",
-            version.map(ToString::to_string).unwrap_or_default(),
-        )
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .output();
-    let shown = program.display();
-    match timeout(PATIENCE, child).await {
-        Ok(Ok(output)) if output.status.success() => None,
-        Ok(Ok(output)) => {
-            let said = [output.stdout, output.stderr].concat();
-            let said = harmless_cut(String::from_utf8_lossy(&said).trim(), SAID);
-            Some(format!("{shown} failed ({}): {said}", output.status))
+/// Where users' programs run: as processes of the run, which leave nothing behind.
+pub(crate) struct Programs {
+    pub(crate) runtime: Arc<dyn Runtime>,
+    /// The directory of the run's logs.
+    pub(crate) logs: PathBuf,
+}
+
+impl Programs {
+    /// Runs a program of a check. It has our environment, and what it starts ends with it.
+    async fn exec(
+        &self,
+        check: &str,
+        program: &Path,
+        version: Option<&PathVersion>,
+        clients: &ClientSide,
+        action: Action,
+    ) -> Option<String> {
+        let door = clients.front_door.addr();
+        let own = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let told = [
+            ("PGHOST", door.ip().to_string()),
+            ("PGPORT", door.port().to_string()),
+            ("CHANGEOVER_URL", clients.client.url_at(&door.to_string())),
+            ("CHANGEOVER_ACTION", action.name().to_owned()),
+            (
+                "CHANGEOVER_VERSION",
+                version.map(ToString::to_string).unwrap_or_default(),
+            ),
+        ]
+        .map(|(name, value)| (name.to_owned(), value));
+        let log = self.logs.join(format!("check-{check}.{action}.log"));
+        let before = fs::metadata(&log).map_or(0, |log| log.len());
+        let spec = InstanceSpec {
+            slot: format!("check-{check}"),
+            generation: 0,
+            command: vec![program.to_string_lossy().into_owned()],
+            env: own
+                .chain(told)
+                .map(|(name, value)| (name, Secret::from(value)))
+                .collect(),
+            sql_addr: door,
+            http_addr: door,
+            log: log.clone(),
+            container: None,
+        };
+        let mut running = match self.runtime.spawn(spec).await {
+            Ok(running) => running,
+            Err(error) => return Some(error.message),
+        };
+        let ended = timeout(PATIENCE, running.ended()).await;
+        running.stop(Duration::ZERO).await;
+        let shown = program.display();
+        match ended {
+            Ok(ended) if ended.end == ProcessEnd::Code(0) => None,
+            Ok(ended) => Some(format!(
+                "{shown} failed ({}): {}",
+                ended.end,
+                said_since(&log, before)
+            )),
+            Err(_) => Some(format!(
+                "{shown} was not done within {} s",
+                PATIENCE.as_secs()
+            )),
         }
-        Ok(Err(error)) => Some(format!("{shown} cannot be started: {error}")),
-        Err(_) => Some(format!(
-            "{shown} was not done within {} s",
-            PATIENCE.as_secs()
-        )),
     }
+}
+
+/// What a program said, behind so many bytes of its log.
+fn said_since(log: &Path, before: u64) -> String {
+    let all = fs::read(log).unwrap_or_default();
+    let from = usize::try_from(before).unwrap_or(usize::MAX);
+    let said = String::from_utf8_lossy(all.get(from..).unwrap_or_default());
+    harmless_cut(said.trim(), SAID)
 }
 
 #[cfg(test)]

@@ -17,8 +17,18 @@ pub fn cleanup(run_dir: &Path) -> Vec<Outcome> {
             ))];
         }
     };
+    let asked = Engine::asked_for();
+    let host = match (names.engine(), &asked) {
+        (Some(recorded), Some(asked)) if recorded != asked => {
+            return vec![Outcome::Refused(format!(
+                "containers of run {} are on the engine {recorded}, and DOCKER_HOST is {asked}; run changeover cleanup again with DOCKER_HOST={recorded}",
+                names.run()
+            ))];
+        }
+        (recorded, asked) => recorded.or(asked.as_deref()),
+    };
     let work = async {
-        let engine = Engine::connect().await?;
+        let engine = Engine::connect_to(host).await?;
         Ok(remove_all(&engine, &names).await)
     };
     match blocking(work) {

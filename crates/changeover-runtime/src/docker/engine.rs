@@ -20,6 +20,8 @@ const OLDEST: (usize, usize) = (1, 41);
 #[derive(Debug, Clone)]
 pub struct Engine {
     pub(crate) docker: Docker,
+    /// Where it is, as `DOCKER_HOST` names it.
+    pub host: String,
     /// Its own version, such as `20.10.24`.
     pub version: String,
     /// The version of the API that is spoken.
@@ -33,8 +35,14 @@ impl Engine {
     ///
     /// When there is none, it may not be used, or it is too old.
     pub async fn connect() -> Result<Self, RuntimeError> {
-        let host = std::env::var("DOCKER_HOST").ok();
-        Self::connect_to(host.as_deref().filter(|host| !host.is_empty())).await
+        Self::connect_to(Self::asked_for().as_deref()).await
+    }
+
+    /// What `DOCKER_HOST` says, if anything.
+    pub(super) fn asked_for() -> Option<String> {
+        std::env::var("DOCKER_HOST")
+            .ok()
+            .filter(|host| !host.is_empty())
     }
 
     /// The same, with what `DOCKER_HOST` says.
@@ -70,6 +78,7 @@ impl Engine {
         }
         Ok(Engine {
             docker,
+            host: format!("unix://{socket}"),
             version,
             api: api.to_string(),
         })

@@ -17,7 +17,7 @@ pub use engine::Engine;
 use crate::process::ports::Ports;
 use crate::{Instance, InstanceSpec, Runtime, RuntimeError};
 use async_trait::async_trait;
-use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
+use bollard::models::{NetworkCreateRequest, VolumeCreateRequest, VolumeListResponse};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
     RemoveVolumeOptionsBuilder,
@@ -59,7 +59,7 @@ impl DockerRuntime {
             ))
         };
         let run_dir = run_dir.canonicalize().map_err(refuse)?;
-        let names = Names::new(run, &run_dir);
+        let names = Names::new(run, &run_dir, &engine.host);
         names.announce().map_err(refuse)?;
         Ok(DockerRuntime {
             engine,
@@ -122,7 +122,7 @@ impl Runtime for DockerRuntime {
     async fn sweep(&self) -> Vec<String> {
         let mut found = self.helpers.sweep().await;
         // Swept from wherever, maybe after the runtime that our client belongs to.
-        match Engine::connect().await {
+        match Engine::connect_to(Some(&self.engine.host)).await {
             Ok(engine) => {
                 let removed = remove_all(&engine, &self.names).await;
                 if removed.stuck.is_empty() {
@@ -175,7 +175,13 @@ async fn remove_all(engine: &Engine, names: &Names) -> Removed {
         .filters(&names.filters())
         .build();
     let networks = docker.list_networks(Some(options)).await;
-    for network in networks.unwrap_or_default() {
+    let networks = networks.unwrap_or_else(|error| {
+        // Who does not say what there is may have everything.
+        let stuck = &mut removed.stuck;
+        stuck.push(format!("networks ({})", engine::said(&error)));
+        Vec::new()
+    });
+    for network in networks {
         let what = format!("network {}", network.name.unwrap_or_default());
         match docker.remove_network(&network.id.unwrap_or_default()).await {
             Ok(()) => removed.others.push(what),
@@ -188,11 +194,12 @@ async fn remove_all(engine: &Engine, names: &Names) -> Removed {
         .filters(&names.filters())
         .build();
     let volumes = docker.list_volumes(Some(options)).await;
-    for volume in volumes
-        .ok()
-        .and_then(|listed| listed.volumes)
-        .unwrap_or_default()
-    {
+    let volumes = volumes.unwrap_or_else(|error| {
+        let stuck = &mut removed.stuck;
+        stuck.push(format!("volumes ({})", engine::said(&error)));
+        VolumeListResponse::default()
+    });
+    for volume in volumes.volumes.unwrap_or_default() {
         let what = format!("volume {}", volume.name);
         let options = RemoveVolumeOptionsBuilder::default().force(true).build();
         match docker.remove_volume(&volume.name, Some(options)).await {

@@ -24,14 +24,18 @@ pub(super) struct Names {
     format: String,
     run: String,
     run_dir: String,
+    /// The engine, as `DOCKER_HOST` names it. Older records do not say.
+    #[serde(default)]
+    engine: String,
 }
 
 impl Names {
-    pub(super) fn new(run: &str, run_dir: &Path) -> Self {
+    pub(super) fn new(run: &str, run_dir: &Path, engine: &str) -> Self {
         Names {
             format: "changeover.containers/1".to_owned(),
             run: run.to_owned(),
             run_dir: run_dir.to_string_lossy().into_owned(),
+            engine: engine.to_owned(),
         }
     }
 
@@ -101,6 +105,11 @@ impl Names {
     pub(super) fn run(&self) -> &str {
         &self.run
     }
+
+    /// The engine that they are on, if the record says so.
+    pub(super) fn engine(&self) -> Option<&str> {
+        Some(self.engine.as_str()).filter(|engine| !engine.is_empty())
+    }
 }
 
 fn file(run_dir: &Path) -> PathBuf {
@@ -113,8 +122,8 @@ mod tests {
 
     #[test]
     fn runs_of_one_name_have_different_things() {
-        let one = Names::new("run", Path::new("/a/run"));
-        let other = Names::new("run", Path::new("/b/run"));
+        let one = Names::new("run", Path::new("/a/run"), "unix:///s");
+        let other = Names::new("run", Path::new("/b/run"), "unix:///s");
         assert_ne!(one.network(), other.network());
         assert_eq!(
             one.container("mz_1", 2),
@@ -126,9 +135,19 @@ mod tests {
     fn what_was_announced_is_read_back() {
         let place = tempfile::tempdir().unwrap();
         assert!(Names::left_by(place.path()).is_none());
-        let names = Names::new("run", place.path());
+        let names = Names::new("run", place.path(), "unix:///s");
         names.announce().unwrap();
         assert_eq!(Names::left_by(place.path()).unwrap().unwrap(), names);
+        assert_eq!(names.engine(), Some("unix:///s"));
+        // As an earlier version wrote it.
+        let text = fs::read_to_string(file(place.path())).unwrap();
+        let older = text.replace(",\"engine\":\"unix:///s\"", "");
+        assert_ne!(older, text);
+        fs::write(file(place.path()), older).unwrap();
+        assert_eq!(
+            Names::left_by(place.path()).unwrap().unwrap().engine(),
+            None
+        );
         names.retract();
         assert!(Names::left_by(place.path()).is_none());
     }

@@ -5,7 +5,11 @@ use changeover_model::Verdict;
 use changeover_model::check::Check;
 use changeover_model::event::EventKind;
 use changeover_model::verdict::VerdictOutcome;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
 use std::process::Command;
+use std::thread;
 
 const ARGUMENTS: [&str; 6] = [
     "--runtime",
@@ -37,6 +41,20 @@ fn rehearses_and_is_killed_and_cleanup_removes_its_containers_and_no_others() {
     run.finish();
     let left = run.left();
     assert!(left.iter().any(|it| it.contains("mz_1")), "{left:?}");
+    // Another engine has nothing of it, and is not believed to.
+    let elsewhere = changeover()
+        .arg("cleanup")
+        .arg(run.dir())
+        .env("DOCKER_HOST", "unix:///another.sock")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&elsewhere.stdout).into_owned();
+    assert_eq!(elsewhere.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("and DOCKER_HOST is unix:///another.sock; run changeover cleanup again with DOCKER_HOST=unix:///"),
+        "{text}"
+    );
+    assert!(run.dir().join("containers.json").exists());
     let cleaned = changeover().arg("cleanup").arg(run.dir()).output().unwrap();
     let text = String::from_utf8_lossy(&cleaned.stdout).into_owned();
     assert_eq!(cleaned.status.code(), Some(0), "{text}");
@@ -183,4 +201,52 @@ fn rehearses_and_a_container_that_somebody_removes_is_a_crash_that_is_told() {
     let told = run.read("events.jsonl");
     assert!(told.contains("\"event\":\"process-ended\""), "{told}");
     assert_eq!(run.left(), [""; 0]);
+}
+
+#[test]
+fn an_engine_that_does_not_say_what_it_has_is_not_taken_for_an_empty_one() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("engine.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    // It knows of no container, and fails at everything else.
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut asked = [0; 4096];
+            let length = stream.read(&mut asked).unwrap_or(0);
+            let asked = String::from_utf8_lossy(&asked[..length]).into_owned();
+            let (code, body) = match asked.split(' ').nth(1).unwrap_or_default() {
+                path if path.ends_with("/version") => (
+                    "200 OK",
+                    r#"{"Version":"24.0.0","ApiVersion":"1.43","MinAPIVersion":"1.12"}"#,
+                ),
+                path if path.contains("/containers/json") => ("200 OK", "[]"),
+                _ => ("500 Internal Server Error", r#"{"message":"out of order"}"#),
+            };
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {code}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    let record = place.path().join("containers.json");
+    let text = format!(
+        r#"{{"format":"changeover.containers/1","run":"r","run_dir":"{}","engine":"unix://{}"}}"#,
+        place.path().display(),
+        socket.display()
+    );
+    fs::write(&record, text).unwrap();
+    let told: Vec<String> = changeover_runtime::docker::cleanup(place.path())
+        .into_iter()
+        .map(|outcome| format!("{outcome:?}"))
+        .collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    for (told, what) in told.iter().zip(["networks", "volumes"]) {
+        assert!(
+            told.starts_with(&format!("Refused(\"{what} (")) && told.contains("out of order"),
+            "{told}"
+        );
+    }
+    // What may still be there is on record still.
+    assert!(record.exists());
 }

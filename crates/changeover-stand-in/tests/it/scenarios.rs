@@ -1,6 +1,6 @@
 //! Scenarios with users' checks: placed where the scenario says, and judged.
 
-use crate::engine::Rehearsal;
+use crate::engine::{Rehearsal, changeover};
 use changeover_model::event::EventKind;
 use changeover_model::scenario::Action;
 use changeover_model::verdict::VerdictOutcome;
@@ -132,4 +132,35 @@ fn rehearses_an_upgrade_that_is_rolled_back_and_looks_at_the_old_leader() {
         })
         .count();
     assert_eq!(looked, 2);
+}
+
+#[test]
+fn rehearses_until_it_is_killed_and_cleanup_ends_the_programs_of_checks() {
+    let place = tempfile::tempdir().unwrap();
+    let check = place.path().join("slow");
+    let told = place.path().join("told");
+    write(
+        &check,
+        "initialize",
+        &format!(
+            "#!/bin/sh\nsleep 1000 &\necho $$ $! $CHANGEOVER_ACTION > {0}.part\nmv {0}.part {0}\nwait\n",
+            told.display()
+        ),
+    );
+    fs::set_permissions(check.join("initialize"), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut run = run(place.path());
+    run.until("the check's program ran", |_| told.exists());
+    let text = fs::read_to_string(&told).unwrap();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    assert_eq!(words[2], "initialize");
+    let lives = |pid: &str| Path::new("/proc").join(pid).join("exe").exists();
+    assert!(lives(words[0]) && lives(words[1]));
+    run.child().kill().unwrap();
+    run.finish();
+    assert!(lives(words[1]), "it goes on when its harness was killed");
+    let cleaned = changeover().arg("cleanup").arg(run.dir()).output().unwrap();
+    let text = String::from_utf8_lossy(&cleaned.stdout).into_owned();
+    assert_eq!(cleaned.status.code(), Some(0), "{text}");
+    assert!(text.contains("sleep 1000"), "{text}");
+    assert!(!lives(words[0]) && !lives(words[1]));
 }
