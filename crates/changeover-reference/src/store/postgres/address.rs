@@ -248,6 +248,24 @@ fn encryption(mode: Option<&str>, root: Option<PathBuf>) -> Result<(SslMode, Tru
     }
 }
 
+/// Whether what stands before the first `@` is no user and password, but a place and options whose `@` is not encoded.
+/// The client would take the beginning of a password for them, and its end for the host, which is shown.
+fn are_no_credentials(text: &str) -> bool {
+    let Some((credentials, _)) = text
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('@'))
+    else {
+        return false;
+    };
+    let user = credentials.split(':').next().unwrap_or_default();
+    let is_password = |option: &str| {
+        let name = option.split('=').next().unwrap_or_default();
+        !decoded(name).is_ok_and(|name| !name.contains("pass"))
+    };
+    let mut options = credentials.split(['?', '&']).skip(1);
+    credentials.contains('/') || user.contains('?') || options.any(is_password)
+}
+
 /// A part of a URL.
 fn part(text: &[u8]) -> String {
     // In a part a slash would end it.
@@ -285,6 +303,13 @@ impl FromStr for PostgresAddress {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // Credentials end at the first `@`, as the client sees it: a question mark before it is a password's.
         let place = text.find('@').map_or(0, |at| at + 1);
+        if are_no_credentials(text) {
+            return Err(
+                "the first `@` of the address does not end a name and password; percent-encode one that is part of \
+                 something as `%40`, and a slash as `%2F`"
+                    .to_owned(),
+            );
+        }
         if text[place..].contains('@') {
             return Err(
                 "the address has a second `@`; percent-encode that of a name or password as `%40`"
@@ -536,19 +561,25 @@ mod tests {
         fn a_password_is_never_shown(
             password in "[@:/?#&=%a-z]{0,3}(options=|host=)?SECRET[@:/?#&=%a-z]{0,3}",
             name in prop::sample::select(vec!["", "password", "%70assword", "pass%77ord"]),
+            nobody in prop::sample::select(vec!["h?", "h:5432?", "h/d?", "h:5432/d?", "h:5432/d?connect_timeout=3&"]),
             shown in prop::sample::select(SHOWN.to_vec()),
         ) {
             let text = match name {
                 "" => format!("postgres://me:{password}@h/d?{shown}=1&schema=s"),
                 name => format!("postgres://me@h/d?{shown}=1&{name}={}&schema=s", encoded(password.as_bytes())),
             };
-            match address(&text) {
-                Ok(address) => {
-                    for shown in [address.to_string(), address.server(), format!("{address:?}")] {
-                        prop_assert!(!shown.contains("SECRET"), "{}", shown);
+            // And where it is an option of an address that names nobody, an `@` of its own comes first.
+            let raw = password.replace('&', "");
+            let unnamed = format!("postgres://{nobody}password={raw}&schema=s");
+            for text in [text, unnamed] {
+                match address(&text) {
+                    Ok(address) => {
+                        for shown in [address.to_string(), address.server(), format!("{address:?}")] {
+                            prop_assert!(!shown.contains("SECRET"), "{}", shown);
+                        }
                     }
+                    Err(error) => prop_assert!(!error.contains("SECRET"), "{}", error),
                 }
-                Err(error) => prop_assert!(!error.contains("SECRET"), "{}", error),
             }
         }
     }

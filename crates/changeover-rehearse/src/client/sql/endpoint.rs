@@ -99,6 +99,12 @@ impl Url {
     fn parse(text: &str, user: Option<&str>) -> Result<Self, String> {
         // Credentials end at the first `@`, as the client sees it: a question mark before it is a password's.
         let place = text.find('@').map_or(0, |at| at + 1);
+        if are_no_credentials(text) {
+            return Err(
+                "its first `@` does not end a name and password; percent-encode one that is part of something as %40, and a slash as %2F"
+                    .to_owned(),
+            );
+        }
         if text[place..].contains('@') {
             return Err(
                 "it has a second `@`; percent-encode that of a name or password as %40".to_owned(),
@@ -221,6 +227,24 @@ impl Url {
         };
         Ok(self.hosts().enumerate().map(door).collect())
     }
+}
+
+/// Whether what stands before the first `@` is no user and password, but a place and options whose `@` is not encoded.
+/// The client would take the beginning of a password for them, and its end for the host, which is shown.
+fn are_no_credentials(text: &str) -> bool {
+    let Some((credentials, _)) = text
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('@'))
+    else {
+        return false;
+    };
+    let user = credentials.split(':').next().unwrap_or_default();
+    let is_password = |option: &str| {
+        let name = option.split('=').next().unwrap_or_default();
+        !decoded(name).is_ok_and(|name| !name.contains("pass"))
+    };
+    let mut options = credentials.split(['?', '&']).skip(1);
+    credentials.contains('/') || user.contains('?') || options.any(is_password)
 }
 
 fn encryption(mode: Option<&str>, roots: Option<&Path>) -> Result<(SslMode, Trust), String> {
@@ -392,6 +416,25 @@ mod tests {
         }
         let nobody = Endpoint::parse("postgres://h/d", None, |_| None, Duration::ZERO);
         assert!(nobody.unwrap_err().to_string().contains("names no user"));
+    }
+
+    #[test]
+    fn an_at_sign_that_is_not_encoded_shows_no_password() {
+        for url in [
+            "postgres://h/d?password=p@SECRET",
+            "postgres://h:5432/d?password=SEC@RET",
+            "postgres://h:5432?password=SEC@RET",
+            "postgres://h:5432?sslmode=disable&%70assword=SEC@RET",
+            "postgres://h?password=SEC@RET",
+            "postgres://me:a/SEC@RET/d",
+        ] {
+            let error = endpoint(url).unwrap_err().to_string();
+            assert!(error.contains("percent-encode"), "{url}: {error}");
+            assert!(!error.contains("SEC") && !error.contains("RET"), "{error}");
+        }
+        // A question mark may be one of a password's.
+        let shown = endpoint("postgres://me:SEC?RET@h/d").unwrap();
+        assert_eq!(shown.shown(), "postgres://me@h:5432/d");
     }
 
     #[test]
