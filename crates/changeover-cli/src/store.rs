@@ -70,6 +70,11 @@ impl Store {
                 "workload aged begins with a store that older releases make: leave out where the metadata store lies, or name a server without a schema",
             ));
         }
+        if plan.workload.has(WorkloadKind::Aged) && plan.runtime == DOCKER && location.is_none() {
+            return Err(CliError::bad_input(
+                "workload aged begins with a store that older releases make as processes of this machine, which do not reach one that is made for containers; name a PostgreSQL server that both reach with --metadata-store postgres://user@host/database, or leave out --runtime docker",
+            ));
+        }
         if plan.runtime == DOCKER {
             return for_containers(plan, target, location, image);
         }

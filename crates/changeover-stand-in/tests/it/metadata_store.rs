@@ -8,8 +8,13 @@ use changeover_stand_in::images;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 use tokio_postgres::NoTls;
+
+/// A wait that takes longer than this has failed: a bound, not a measurement.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 const VERSIONS: [&str; 2] = ["v26.0.0", "v26.10.0"];
 
@@ -359,4 +364,127 @@ fn rehearses_materialize_over_a_store_of_a_newer_release_and_fails_with_its_word
     assert!(verdict.contains("which is newer than"), "{verdict}");
     assert_eq!(server.databases(), [""; 0]);
     shows_nothing(&run, &output);
+}
+
+#[test]
+fn rehearses_in_containers_on_data_that_older_releases_made_as_processes() {
+    if !engine_with_images() {
+        return;
+    }
+    let bridge = bridge();
+    let Some(server) = Guarded::start(&bridge) else {
+        return;
+    };
+    server.sql("GRANT CREATE ON DATABASE postgres TO humble");
+    let store = server.store("humble", &bridge);
+    let mut run = Rehearsal::start(
+        &[
+            "--runtime",
+            "docker",
+            "--workload",
+            "set,aged",
+            "--versions",
+            "v0.3.0,v0.5.0",
+            "--rate",
+            "50",
+            "--probe-interval",
+            "50ms",
+            "--metadata-store",
+            &store,
+        ],
+        &[],
+    );
+    let output = run.finish();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let aged = run
+        .events()
+        .iter()
+        .any(|kind| matches!(kind, EventKind::AgeIntent { versions } if !versions.is_empty()));
+    assert!(aged);
+    let schemas = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'changeover%'";
+    assert_eq!(server.sql(schemas), [""; 0]);
+    assert_eq!(run.left(), [""; 0]);
+    shows_nothing(&run, &output);
+}
+
+#[test]
+fn rehearses_in_containers_over_a_store_of_a_newer_release_and_says_so() {
+    if !engine_with_images() {
+        return;
+    }
+    let bridge = bridge();
+    let Some(server) = Guarded::start(&bridge) else {
+        return;
+    };
+    server.sql("GRANT CREATE ON DATABASE postgres TO humble");
+    let store = format!("{}?schema=mine", server.store("humble", &bridge));
+    let place = tempfile::tempdir().unwrap();
+    let mut newer = changeover()
+        .args(["reference", "serve", "--version", "v0.6.0"])
+        .args(["--metadata-store", &store, "--data-dir"])
+        .arg(place.path().join("copy"))
+        .args(["--sql-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let made = || {
+        let there = server.sql("SELECT to_regclass('mine.fence')::text") == ["mine.fence"];
+        there && server.sql("SELECT format FROM mine.fence") != [""; 0]
+    };
+    while !made() {
+        assert!(
+            began.elapsed() < DEADLINE,
+            "the newer release made no store"
+        );
+        thread::sleep(Duration::from_millis(10));
+    }
+    newer.kill().unwrap();
+    newer.wait().unwrap();
+    let mut run = Rehearsal::start(
+        &[
+            "--runtime",
+            "docker",
+            "--versions",
+            "v0.2.0,v0.3.0",
+            "--metadata-store",
+            &store,
+        ],
+        &[],
+    );
+    let older = run.finish();
+    assert_eq!(older.status.code(), Some(1), "{older:?}");
+    let verdict = run.read("verdict.json");
+    assert!(verdict.contains("which is newer than"), "{verdict}");
+    assert_eq!(run.left(), [""; 0]);
+    shows_nothing(&run, &older);
+}
+
+#[test]
+fn a_wrong_password_is_a_sentence_in_front_of_containers() {
+    if !engine_with_images() {
+        return;
+    }
+    let bridge = bridge();
+    let Some(server) = Guarded::start(&bridge) else {
+        return;
+    };
+    let port = server.server.port();
+    let store = format!("postgres://upgrader:wrong-SECRET@{bridge}:{port}/postgres");
+    let reference = [
+        "--runtime",
+        "docker",
+        "--versions",
+        "v0.2.0,v0.3.0",
+        "--metadata-store",
+        &store,
+    ];
+    for arguments in [in_containers(&store), reference.to_vec()] {
+        let (exit, told) = refused(&arguments);
+        assert_eq!(exit, Some(4), "{told}");
+        assert!(
+            told.contains("password authentication failed for user \"upgrader\""),
+            "{told}"
+        );
+    }
 }

@@ -147,6 +147,10 @@ fn options_that_would_do_nothing_are_refused() {
             "instances in containers do not see it",
         ),
         (
+            &["--workload", "aged"],
+            "name a PostgreSQL server that both reach with --metadata-store",
+        ),
+        (
             &["--metadata-store-image", "x"],
             "--metadata-store-image starts a container",
         ),
