@@ -80,6 +80,29 @@ fn docker_compose_accepts_what_plan_writes() {
 }
 
 #[test]
+fn a_file_where_the_directory_should_be_stays_as_it_is() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("evidence");
+    fs::write(&file, "of something").unwrap();
+    let planned = changeover()
+        .args(["plan", "--format", "compose", "--runtime", "docker"])
+        .args(["--versions", "v0.2.0,v0.3.0", "--save"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(planned.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&planned.stderr).into_owned();
+    assert_eq!(
+        told,
+        format!(
+            "error: {} is there already: give --save another name, or remove it\n",
+            file.display()
+        )
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), "of something");
+}
+
+#[test]
 fn a_plan_for_processes_is_nothing_for_compose() {
     let planned = changeover()
         .args(["plan", "--format", "compose", "--versions", "v0.2.0,v0.3.0"])

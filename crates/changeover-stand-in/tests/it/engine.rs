@@ -186,7 +186,7 @@ fn everything(directory: &Path) -> String {
     text
 }
 
-fn left_of(dir: &Path) -> Vec<String> {
+pub(crate) fn left_of(dir: &Path) -> Vec<String> {
     let label = format!("label=changeover.run-dir={}", dir.display());
     let mut left = Vec::new();
     for list in [
