@@ -339,6 +339,7 @@ impl Follower {
 
     /// Fences out the leader.
     fn promote(&mut self) -> Fence {
+        log::info!("promoted; taking the fence");
         match self.hydration.store.promote(self.generation) {
             Ok(Role::FencedOut(fence)) => exit::outlived(fence.token),
             Ok(Role::Lead(fence) | Role::Follow(fence)) => {

@@ -28,6 +28,7 @@ mod store;
 pub use args::ServeArgs;
 pub use bug::{Facts, bugs, bugs_json, bugs_text};
 pub use ladder::{Release, UnknownVersion, find, releases};
+pub use log::{Also, Listener, tell_also};
 pub use serve::run;
 pub use store::{
     PostgresAddress, StoreAddress, StoreTrouble, look, look_for_database, make_database, remove,

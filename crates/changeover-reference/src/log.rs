@@ -2,14 +2,46 @@
 
 use std::fmt;
 use std::io::Write;
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What somebody else says at the moment of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Also {
+    /// A line of a level.
+    Line(&'static str, String),
+    /// Nothing more: the process ends by SIGABRT.
+    Abort,
+}
+
+/// Says what else is said when a line of this text was written.
+pub type Listener = Box<dyn Fn(&str) -> Vec<Also> + Send + Sync>;
+
+static LISTENER: OnceLock<Listener> = OnceLock::new();
+
+/// Lets somebody who plays another product with this database say so in that one's words, at its true moments. Once.
+pub fn tell_also(listener: Listener) {
+    // The first one stays.
+    let _ = LISTENER.set(listener);
+}
 
 /// Writes one line at once, so that lines of concurrent threads never mix. A closed standard error is no reason to
 /// stop serving.
 pub(crate) fn line(level: &str, text: fmt::Arguments<'_>) {
+    let text = text.to_string();
+    write(level, &text);
+    let also = LISTENER.get().map(|listener| listener(&text));
+    for one in also.into_iter().flatten() {
+        match one {
+            Also::Line(level, text) => write(level, &text),
+            Also::Abort => std::process::abort(),
+        }
+    }
+}
+
+fn write(level: &str, text: &str) {
     let mut out = String::with_capacity(128);
     push_utc(&mut out, SystemTime::now());
-    let text = text.to_string();
     out.push(' ');
     out.push_str(level);
     out.push(' ');

@@ -3,6 +3,7 @@
 use crate::listeners::{Listeners, release_for};
 use crate::settings::Settings;
 use crate::wire::{self, Upstream};
+use crate::words;
 use changeover_reference::ServeArgs;
 use clap::Parser;
 use std::collections::BTreeMap;
@@ -49,6 +50,7 @@ fn start(own: &Path, arguments: &[String]) -> Result<ServeArgs, String> {
         crate::BANNER,
         settings.generation
     );
+    words::speak(settings.generation);
     let upstream = Arc::new(Upstream::default());
     for addr in listeners.sql_external.iter().chain(&listeners.sql_internal) {
         wire::serve(bind(addr)?, Arc::clone(&upstream), settings.version.clone());

@@ -11,6 +11,7 @@ pub mod images;
 mod listeners;
 mod settings;
 mod wire;
+mod words;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -115,6 +115,23 @@ fn rehearses_the_materialize_target_against_the_stand_in() {
         log.contains("environmentd exited gracefully; sleeping forever"),
         "{log}"
     );
+    // What was observed of real processes, in the order in which this one came to it.
+    let log = log.as_str();
+    let mut from = 0;
+    for line in [
+        "this deployment is a new generation; booting in read only mode",
+        "deployment caught up",
+        "announced as ready to promote; waiting for promotion",
+        "promoted; attempting takeover",
+        "WARN halting process: fenced out old deployment; rebooting as leader",
+        "environmentd exited (code: 166)",
+        "this deployment is the current generation; booting with writes allowed",
+        "INFO exiting process (0): unable to advance catalog upper: Catalog(Error { kind: Durable(Fence(DeployGeneration { current_generation: 1, fence_generation: 2 })) })",
+        "environmentd exited gracefully",
+    ] {
+        let found = log[from..].find(line);
+        from += found.unwrap_or_else(|| panic!("{line:?} does not come next in {log}"));
+    }
     for file in ["plan.json", "events.jsonl", "verdict.json"] {
         assert!(
             !run.read(file).contains("a-key-that-nobody-may-see"),
