@@ -184,7 +184,7 @@ fn for_containers(
         ))),
         ("postgres", Some(location)) => match address(location)? {
             address if address.is_local() => Err(CliError::bad_input(
-                "the metadata store is at this machine's loopback address or a socket of its own, which is another one in a container or none; give an address under which containers reach it, such as the bridge's",
+                "the metadata store is where this machine alone gets to, at a loopback address or a socket; give an address under which containers reach it, such as the bridge's",
             )),
             address => postgres(&address, target),
         },

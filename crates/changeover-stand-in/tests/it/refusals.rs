@@ -164,7 +164,7 @@ fn options_that_would_do_nothing_are_refused() {
         ),
         (
             &["--metadata-store", "postgres://a@127.0.0.1:1/b"],
-            "is at this machine's loopback address",
+            "is where this machine alone gets to, at a loopback address or a socket",
         ),
     ] {
         let arguments: Vec<&str> = DOCKER.iter().chain(more).copied().collect();
