@@ -42,7 +42,7 @@ pub(crate) fn faults(
 
 /// A fault in each of the steps that reach its point.
 fn in_each_step(fault: &Fault, plan: &Surroundings<'_>) -> Vec<Fault> {
-    let steps = (1..=plan.steps).filter(|step| fault.is_in(*step));
+    let steps = (1..=plan.steps()).filter(|step| fault.is_in(*step));
     let alone = steps.map(|step| fault.in_step(step));
     alone
         .filter(|fault| check_faults(std::slice::from_ref(fault), plan).is_ok())
@@ -58,7 +58,7 @@ fn draw(
 ) -> Result<(), PlanRequestError> {
     let mut stream = seed.stream("faults");
     for drawn in 0..count {
-        let possible: Vec<Fault> = candidates(plan.steps)
+        let possible: Vec<Fault> = candidates(plan.steps())
             .filter(|fault| {
                 let mut all = faults.clone();
                 all.push(fault.clone());

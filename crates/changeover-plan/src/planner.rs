@@ -88,7 +88,6 @@ pub fn plan(request: &Request, known: &Knowledge) -> Result<(Plan, Vec<String>),
             target: &known.target,
             runtime,
             metadata_store,
-            steps: last,
             called_off: &called_off,
         },
     )?;

@@ -59,7 +59,6 @@ pub fn review(
             target: &known.target,
             runtime: &plan.runtime,
             metadata_store: &plan.metadata_store,
-            steps: u32::try_from(plan.steps.len()).unwrap_or(u32::MAX),
             called_off: &called_off,
         },
     )?;

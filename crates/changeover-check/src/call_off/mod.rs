@@ -98,8 +98,8 @@ pub(crate) fn left_out(plan: &Plan, events: &[Event]) -> Vec<u32> {
 
 fn see<'a>(plan: &Plan, step: &'a StepPlan, events: &'a [Event]) -> Option<Seen<'a>> {
     let point = step.called_off_at?;
-    let of_step = |event: &&&Event| event.step == Some(step.number);
-    let mine: Vec<&Event> = events.iter().filter(|e| of_step(&e)).collect();
+    let of_step = |event: &&Event| event.step == Some(step.number);
+    let mine: Vec<&Event> = events.iter().filter(of_step).collect();
     let old_leads = mine.iter().find_map(|event| match event.kind {
         EventKind::CallOffDone { old_leads, .. } => Some(old_leads),
         _ => None,

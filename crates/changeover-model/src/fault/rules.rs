@@ -13,10 +13,15 @@ pub struct Surroundings<'a> {
     pub runtime: &'a str,
     /// The kind of metadata store.
     pub metadata_store: &'a str,
-    /// How many steps there are.
-    pub steps: u32,
     /// Where each step is called off; `None` for one that is gone through.
     pub called_off: &'a [Option<Point>],
+}
+
+impl Surroundings<'_> {
+    /// How many steps there are.
+    pub fn steps(&self) -> u32 {
+        u32::try_from(self.called_off.len()).unwrap_or(u32::MAX)
+    }
 }
 
 /// A fault that cannot happen in this plan.
@@ -79,11 +84,11 @@ fn alone(fault: &Fault, plan: &Surroundings<'_>) -> Result<(), String> {
         ));
     }
     if let Some(step) = step
-        && *step > plan.steps
+        && *step > plan.steps()
     {
         return Err(format!(
             "there is no step {step}; the plan has {}",
-            plan.steps
+            plan.steps()
         ));
     }
     if let Reach::Unreachable(why) = plan.target.reach(*point, plan.runtime) {
@@ -190,10 +195,10 @@ fn call(fault: &Fault, plan: &Surroundings<'_>) -> Result<(), String> {
     }
     // What it starts has the generations that later steps would have.
     let overtakes = matches!(fault.action, Action::Next | Action::Race);
-    if overtakes && fault.step != Some(plan.steps) && plan.steps > 1 {
+    if overtakes && fault.step != Some(plan.steps()) && plan.steps() > 1 {
         return Err(format!(
             "{name} takes the generation of a later step; put it into the last step, as {}",
-            fault.in_step(plan.steps)
+            fault.in_step(plan.steps())
         ));
     }
     Ok(())

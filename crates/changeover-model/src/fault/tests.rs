@@ -110,8 +110,7 @@ fn refused(faults: &[&str], target: &Target, store: &str) -> Option<String> {
         target,
         runtime: "process",
         metadata_store: store,
-        steps: 2,
-        called_off: &[],
+        called_off: &[None, None],
     };
     check_faults(&faults, &plan).err().map(|e| e.to_string())
 }
@@ -230,7 +229,6 @@ fn a_fault_behind_the_point_where_its_step_is_called_off_cannot_happen() {
         target: &target,
         runtime: "process",
         metadata_store: "sqlite",
-        steps: 2,
         called_off: &called_off,
     };
     let check = |text: &str| check_faults(&[read(text)], &plan).is_ok();
