@@ -175,6 +175,17 @@ pub(super) fn said(error: &Error) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Whether something is not removed because a container uses it: a network (403), or a volume (409).
+pub(super) fn is_used(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::DockerResponseServerError {
+            status_code: 403 | 409,
+            ..
+        }
+    )
+}
+
 /// The engine knows no such thing.
 pub(super) fn is_missing(error: &Error) -> bool {
     matches!(

@@ -17,6 +17,7 @@ pub use engine::Engine;
 use crate::process::ports::Ports;
 use crate::{Instance, InstanceSpec, Runtime, RuntimeError};
 use async_trait::async_trait;
+use bollard::errors::Error;
 use bollard::models::{NetworkCreateRequest, VolumeCreateRequest, VolumeListResponse};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
@@ -28,7 +29,15 @@ use names::Names;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep};
+
+/// How long the engine may take networks and volumes for used after their containers were removed.
+const LETTING_GO: Duration = Duration::from_secs(10);
+
+/// How often it is asked meanwhile.
+const POLL: Duration = Duration::from_millis(50);
 
 /// Runs instances as containers. What has no container, such as what promotes one of them, is started by another
 /// runtime.
@@ -183,7 +192,8 @@ async fn remove_all(engine: &Engine, names: &Names) -> Removed {
     });
     for network in networks {
         let what = format!("network {}", network.name.unwrap_or_default());
-        match docker.remove_network(&network.id.unwrap_or_default()).await {
+        let id = network.id.unwrap_or_default();
+        match once_unused(|| docker.remove_network(&id)).await {
             Ok(()) => removed.others.push(what),
             Err(error) => removed
                 .stuck
@@ -202,7 +212,8 @@ async fn remove_all(engine: &Engine, names: &Names) -> Removed {
     for volume in volumes.volumes.unwrap_or_default() {
         let what = format!("volume {}", volume.name);
         let options = RemoveVolumeOptionsBuilder::default().force(true).build();
-        match docker.remove_volume(&volume.name, Some(options)).await {
+        let remove = || docker.remove_volume(&volume.name, Some(options.clone()));
+        match once_unused(remove).await {
             Ok(()) => removed.others.push(what),
             Err(error) => removed
                 .stuck
@@ -210,6 +221,22 @@ async fn remove_all(engine: &Engine, names: &Names) -> Removed {
         }
     }
     removed
+}
+
+/// Removes what the engine may still take for used: a container that somebody else removes is gone a little later.
+async fn once_unused<F>(remove: impl Fn() -> F) -> Result<(), Error>
+where
+    F: Future<Output = Result<(), Error>>,
+{
+    let deadline = Instant::now() + LETTING_GO;
+    loop {
+        match remove().await {
+            Err(error) if engine::is_used(&error) && Instant::now() < deadline => {
+                sleep(POLL).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 /// Does something from where nothing can be awaited. A thread of its own may block on a future wherever we are.
