@@ -1,22 +1,12 @@
 //! Faults between the steps and upgrades that are called off, end to end: real processes, sockets and stores.
 
-use crate::harness::{Rehearsal, told};
+use crate::harness::{BUDGETS, Rehearsal, told};
 use crate::postgres_server::Server;
 use changeover_model::event::{Event, EventKind};
 use changeover_model::fault::Point;
 use changeover_model::verdict::{FaultOutcome, Verdict, VerdictOutcome};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-/// Budgets that no machine exceeds: what is tested is what faults do, and not how fast.
-const BUDGETS: [&str; 6] = [
-    "--max-write-gap",
-    "1m",
-    "--max-read-gap",
-    "1m",
-    "--max-connect-gap",
-    "1m",
-];
 
 /// Rehearses one step with these options; the run has passed, or was doubtful because the machine was busy.
 fn rehearse(options: &[&str]) -> (Rehearsal, Verdict) {

@@ -13,6 +13,30 @@ use std::time::{Duration, Instant};
 /// A wait that takes longer than this has failed: a bound, not a measurement.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Budgets that no machine exceeds, for tests that look at what happens and not at how fast.
+pub(crate) const BUDGETS: [&str; 6] = [
+    "--max-write-gap",
+    "1m",
+    "--max-read-gap",
+    "1m",
+    "--max-connect-gap",
+    "1m",
+];
+
+/// These options and [`BUDGETS`]: a constant of `N + 6`.
+pub(crate) const fn with_budgets<const N: usize, const ALL: usize>(
+    own: [&'static str; N],
+) -> [&'static str; ALL] {
+    assert!(ALL == N + BUDGETS.len());
+    let mut all = [""; ALL];
+    let mut at = 0;
+    while at < ALL {
+        all[at] = if at < N { own[at] } else { BUDGETS[at - N] };
+        at += 1;
+    }
+    all
+}
+
 /// The binary under test.
 pub(crate) fn changeover() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_changeover"));

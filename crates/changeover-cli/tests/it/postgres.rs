@@ -1,6 +1,6 @@
 //! PostgreSQL as the metadata store: a private server, a schema of a server that runs, and what is in the way.
 
-use crate::harness::{Rehearsal, changeover, everything, poll, processes_of, told};
+use crate::harness::{Rehearsal, changeover, everything, poll, processes_of, told, with_budgets};
 use crate::postgres_server::Server;
 use changeover_model::event::EventKind;
 use nix::sys::signal::{Signal, kill};
@@ -13,20 +13,14 @@ use tokio_postgres::NoTls;
 
 /// A short path under a light load, with budgets that no machine exceeds: what is tested is where the store is, and
 /// how fast it is may depend on who else is busy.
-const PATH: [&str; 12] = [
+const PATH: [&str; 12] = with_budgets([
     "--versions",
     "v0.2.0,current",
     "--rate",
     "20",
     "--probe-interval",
     "50ms",
-    "--max-write-gap",
-    "1m",
-    "--max-read-gap",
-    "1m",
-    "--max-connect-gap",
-    "1m",
-];
+]);
 
 /// The schemas of runs in the server's database.
 fn schemas(server: &Server) -> Vec<String> {

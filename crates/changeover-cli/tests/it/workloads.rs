@@ -1,6 +1,6 @@
 //! Every workload, rehearsed on both metadata stores and between two PostgreSQL servers.
 
-use crate::harness::{Rehearsal, changeover};
+use crate::harness::{Rehearsal, changeover, with_budgets};
 use crate::postgres_server::Server;
 use crate::targets::{Servers, postgres_is_there};
 use changeover_model::check::Check;
@@ -13,18 +13,7 @@ use std::fs;
 use std::path::Path;
 
 /// A light load, with budgets that no machine exceeds: what is tested is what is looked at, and not how fast.
-const CALM: [&str; 10] = [
-    "--rate",
-    "100",
-    "--probe-interval",
-    "50ms",
-    "--max-write-gap",
-    "1m",
-    "--max-read-gap",
-    "1m",
-    "--max-connect-gap",
-    "1m",
-];
+const CALM: [&str; 10] = with_budgets(["--rate", "100", "--probe-interval", "50ms"]);
 
 const OBJECTS: &str = "
 CREATE TABLE orders (id BIGINT NOT NULL, item TEXT NOT NULL, amount INT);

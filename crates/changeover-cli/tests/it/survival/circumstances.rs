@@ -1,6 +1,6 @@
 //! What the harness runs on gives way: the disk, the reader of its output, the clock, the metadata store.
 
-use crate::harness::{Rehearsal, changeover, everything, processes_of, told};
+use crate::harness::{Rehearsal, changeover, everything, processes_of, told, with_budgets};
 use crate::postgres_server::Server;
 use changeover_model::Verdict;
 use changeover_model::check::{Check, Severity};
@@ -14,18 +14,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A short path with budgets that no machine exceeds.
-const PATH: [&str; 10] = [
-    "--versions",
-    "v0.2.0,v0.3.0",
-    "--probe-interval",
-    "50ms",
-    "--max-write-gap",
-    "1m",
-    "--max-read-gap",
-    "1m",
-    "--max-connect-gap",
-    "1m",
-];
+const PATH: [&str; 10] = with_budgets(["--versions", "v0.2.0,v0.3.0", "--probe-interval", "50ms"]);
 
 /// Two runs that are long enough to lose something meanwhile.
 const LONG: [&str; 4] = ["--probe-interval", "100ms", "--rate", "50"];

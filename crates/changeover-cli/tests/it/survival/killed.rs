@@ -1,7 +1,7 @@
 //! The harness is killed at any moment: what it had started can be removed, and nothing else is, and what it had
 //! recorded can be read.
 
-use crate::harness::{Rehearsal, changeover, processes_of, told};
+use crate::harness::{Rehearsal, changeover, processes_of, told, with_budgets};
 use crate::postgres_server::Server;
 use changeover_model::Verdict;
 use changeover_model::check::Check;
@@ -18,19 +18,13 @@ const LINES: u64 = 76;
 
 /// The run to kill: its two versions make it short, and no machine exceeds its budgets. A gap that is proven fails a run
 /// that was killed as well.
-const DOOMED: [&str; 11] = [
+const DOOMED: [&str; 11] = with_budgets([
     "--versions",
     "v0.2.0,v0.3.0",
     "--verbose",
     "--probe-interval",
     "50ms",
-    "--max-write-gap",
-    "1m",
-    "--max-read-gap",
-    "1m",
-    "--max-connect-gap",
-    "1m",
-];
+]);
 
 /// A run beside it, with little load, so that the two have room on two cores.
 const BESIDE: [&str; 6] = [
