@@ -55,7 +55,7 @@ mod testing;
 
 pub use checker::{BadInput, Checker, Consistency, ModelReport, Options, Report};
 pub use evidence::{history_name, name_histories};
-pub use examined::EXAMINED;
+pub use examined::{EXAMINED, PROBED, examined, probed};
 pub use findings::{Found, LISTED};
 pub use judge::Judge;
 pub use lines::{LONGEST_LINE, Lines, LinesError};

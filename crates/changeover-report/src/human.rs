@@ -10,8 +10,8 @@ use changeover_model::check::Severity;
 use changeover_model::plan::BUDGETS;
 use changeover_model::text::{harmless, harmless_cut};
 use changeover_model::verdict::{
-    BudgetReport, CallOffReport, FaultOutcome, FaultReport, Finding, OperationCounts, Verdict,
-    VerdictOutcome,
+    BudgetReport, CallOffReport, FaultOutcome, FaultReport, Finding, OperationCounts,
+    PointOfNoReturn, Verdict, VerdictOutcome,
 };
 use owo_colors::AnsiColors;
 use serde_json::Value;
@@ -201,11 +201,28 @@ pub(crate) fn call_offs(verdict: &Verdict) -> Vec<(u32, &CallOffReport)> {
 }
 
 fn render_call_off(step: u32, report: &CallOffReport, look: Look) -> String {
-    let what = match report.worked {
-        true => look.paint("nobody noticed", AnsiColors::Green),
-        false => look.paint(&harmless(&report.reason), AnsiColors::Yellow),
+    let colour = match report.worked {
+        true => AnsiColors::Green,
+        false => AnsiColors::Yellow,
     };
+    let what = look.paint(&harmless(came_of(report)), colour);
     format!("- step {step} at point {}: {what}\n", report.point)
+}
+
+/// What came of calling a step off, in words of a target.
+pub(crate) fn came_of(report: &CallOffReport) -> &str {
+    match report.worked {
+        true => "nobody noticed",
+        false => &report.reason,
+    }
+}
+
+/// The last point at which calling a step off worked.
+pub(crate) fn last_point(point: &PointOfNoReturn) -> String {
+    match point.point {
+        Some(last) => format!("after {last}"),
+        None => "before the first point that was tried".to_owned(),
+    }
 }
 
 fn render_budget(budget: &BudgetReport, look: Look) -> String {

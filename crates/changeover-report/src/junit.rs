@@ -2,14 +2,14 @@
 //!
 //! What CI systems read differs; this keeps to the schema that Jenkins validates against, which the others read too.
 
-use crate::human::{kept, measured, other_reasons};
+use crate::human::{call_offs, came_of, kept, measured, other_reasons};
 use crate::numbers::time;
 use crate::summary;
 use changeover_model::check::{Check, Severity};
 use changeover_model::text::harmless;
-use changeover_model::verdict::{Finding, Verdict, VerdictOutcome};
+use changeover_model::verdict::{FaultOutcome, Finding, Verdict, VerdictOutcome};
 
-/// The document. `examined` are the checks that this build makes; `timestamp` is when the run began, RFC 3339.
+/// The document. `examined` are the checks that were made of this run; `timestamp` is when the run began, RFC 3339.
 ///
 /// A step fails by its findings of severity `error`, a check by its own, a budget when it is exceeded. A verdict that
 /// is inconclusive is an error of the case `verdict`, so that CI does not take it for a pass.
@@ -18,6 +18,7 @@ pub fn render(verdict: &Verdict, examined: &[Check], timestamp: Option<&str>) ->
         suite("changeover.verdict", vec![verdict_case(verdict)]),
         suite("changeover.runs", run_cases(verdict)),
         suite("changeover.steps", step_cases(verdict)),
+        suite("changeover.faults", fault_cases(verdict)),
         suite("changeover.budgets", budget_cases(verdict)),
         suite("changeover.checks", check_cases(verdict, examined)),
     ];
@@ -207,6 +208,51 @@ fn step_cases(verdict: &Verdict) -> Vec<Case> {
         })
     });
     cases.collect()
+}
+
+/// What was broken on purpose, what was called off, and until when that could be done.
+fn fault_cases(verdict: &Verdict) -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
+    // What was kept from happening, and what the surroundings explain, is in doubt with the verdict.
+    let element = match verdict.outcome {
+        VerdictOutcome::Fail => "failure",
+        VerdictOutcome::Pass | VerdictOutcome::Inconclusive => "error",
+    };
+    for fault in &verdict.faults {
+        let mut shown = fault.evidence.join("\n");
+        if !fault.before.is_empty() {
+            shown = format!("before: {}\nafter: {}\n{shown}", fault.before, fault.after);
+        }
+        cases.push(Case {
+            trouble: match fault.outcome {
+                FaultOutcome::Held => None,
+                FaultOutcome::Missed | FaultOutcome::Broken => Some((
+                    element,
+                    format!("{}: {}", fault.outcome, fault.reason),
+                    format!("expected: {}", fault.expected.words()),
+                )),
+            },
+            out: shown,
+            ..Case::new(fault.fault.in_step(fault.step).to_string())
+        });
+    }
+    for (step, report) in call_offs(verdict) {
+        let came = came_of(report).to_owned();
+        cases.push(Case {
+            // Beyond the fence nobody promises that it works: there the answer is what was asked for.
+            trouble: (!report.worked && report.point.before_the_fence())
+                .then(|| (element, format!("noticed: {came}"), String::new())),
+            out: came,
+            ..Case::new(format!("step {step} called off at {}", report.point))
+        });
+    }
+    for point in &verdict.point_of_no_return {
+        cases.push(Case {
+            out: point.sentence.clone(),
+            ..Case::new(format!("point of no return of step {}", point.step))
+        });
+    }
+    cases
 }
 
 fn budget_cases(verdict: &Verdict) -> Vec<Case> {

@@ -1,6 +1,6 @@
 //! A run for a pull request: GitHub's Markdown.
 
-use crate::human::{budgets, call_offs, kept, measured, other_reasons};
+use crate::human::{budgets, call_offs, came_of, kept, last_point, measured, other_reasons};
 use crate::numbers::{cell, time};
 use crate::series::{self, MEDIAN_HEADER, RUN_HEADER};
 use crate::summary;
@@ -103,7 +103,7 @@ fn rows<const N: usize>(header: &[&str; N], rows: Vec<[String; N]>) -> String {
     out
 }
 
-/// What was broken on purpose, and what was called off.
+/// What was broken on purpose, what was called off, and until when that could be done.
 fn faults(verdict: &Verdict) -> String {
     let mut rows: Vec<[String; 3]> = verdict
         .faults
@@ -117,12 +117,12 @@ fn faults(verdict: &Verdict) -> String {
         })
         .collect();
     rows.extend(call_offs(verdict).into_iter().map(|(step, report)| {
-        let came = match report.worked {
-            true => "nobody noticed".to_owned(),
-            false => report.reason.clone(),
-        };
         let what = format!("step {step} called off at {}", report.point);
-        [what, came, String::new()]
+        [what, came_of(report).to_owned(), String::new()]
+    }));
+    rows.extend(verdict.point_of_no_return.iter().map(|point| {
+        let what = format!("point of no return of step {}", point.step);
+        [what, last_point(point), point.sentence.clone()]
     }));
     if rows.is_empty() {
         return String::new();

@@ -5,7 +5,6 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
 use crate::run::{Stored, Tail};
-use changeover_check::EXAMINED;
 use changeover_model::Verdict;
 use changeover_model::text::harmless_json;
 use changeover_report::{Look, Record, human, junit, markdown, page};
@@ -24,7 +23,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit, CliError> {
         ReportFormat::Human => human::render(&verdict, look(args)),
         ReportFormat::Json => harmless_json(&verdict.to_json()),
         ReportFormat::Markdown => markdown::render(&verdict),
-        ReportFormat::Junit => junit(&stored.record(verdict, tail)?),
+        ReportFormat::Junit => junit(&stored, &stored.record(verdict, tail)?)?,
         ReportFormat::Html => page::render(&stored.record(verdict, tail)?),
     };
     match &args.out {
@@ -49,12 +48,17 @@ fn look(args: &ReportArgs) -> Look {
 /// When they cannot be written.
 pub(crate) fn beside(stored: &Stored, verdict: &Verdict) -> Result<(), CliError> {
     let record = stored.record(verdict.clone(), Tail::Whole)?;
-    write(&stored.file("junit.xml"), &junit(&record))?;
+    write(&stored.file("junit.xml"), &junit(stored, &record)?)?;
     write(&stored.file("report.html"), &page::render(&record))
 }
 
-fn junit(record: &Record) -> String {
-    junit::render(record.verdict(), EXAMINED, record.clock_zero())
+fn junit(stored: &Stored, record: &Record) -> Result<String, CliError> {
+    let examined = stored.examined()?;
+    Ok(junit::render(
+        record.verdict(),
+        &examined,
+        record.clock_zero(),
+    ))
 }
 
 fn write(file: &Path, text: &str) -> Result<(), CliError> {

@@ -2,7 +2,8 @@
 
 use crate::error::CliError;
 use crate::output;
-use changeover_check::{Judge, ProbeJudge, SubHistory, history_name};
+use changeover_check::{EXAMINED, Judge, ProbeJudge, SubHistory, examined, history_name, probed};
+use changeover_model::check::Check;
 use changeover_model::event::{self, Event, EventKind};
 use changeover_model::history::{self, Operation};
 use changeover_model::target::Instances;
@@ -92,10 +93,7 @@ impl StoredRun {
             self.path.display()
         ));
         let name = self.name();
-        let probe = self.file("probe.json");
-        if probe.exists() {
-            let probe = Probe::from_json(&read(&probe)?)
-                .map_err(|e| CliError::bad_input(format!("{}: {e}", probe.display())))?;
+        if let Some(probe) = self.probe()? {
             return Ok((self.judge_probe(&probe, &name, Tail::Cut)?, Tail::Cut));
         }
         let plan = self.plan()?;
@@ -179,6 +177,30 @@ impl StoredRun {
             fs::write(file, history.to_lines()).map_err(unwritable)?;
         }
         Ok(())
+    }
+
+    /// What was probed; `None` for a rehearsal.
+    fn probe(&self) -> Result<Option<Probe>, CliError> {
+        let path = self.file("probe.json");
+        if !path.exists() {
+            return Ok(None);
+        }
+        Probe::from_json(&read(&path)?)
+            .map(Some)
+            .map_err(|e| CliError::bad_input(format!("{}: {e}", path.display())))
+    }
+
+    /// The checks that were made of it.
+    ///
+    /// # Errors
+    ///
+    /// When what was planned cannot be read.
+    pub(crate) fn examined(&self) -> Result<Vec<Check>, CliError> {
+        if let Some(probe) = self.probe()? {
+            return Ok(probed(&probe));
+        }
+        let plan = self.own_plan()?;
+        Ok(plan.map_or_else(|| EXAMINED.to_vec(), |plan| examined(&plan)))
     }
 
     /// The plan, if there is one: a probe has none.

@@ -5,6 +5,7 @@ use crate::output;
 use crate::run::{StoredRun, Tail};
 use changeover_check::{OneRun, of_series};
 use changeover_model::Verdict;
+use changeover_model::check::Check;
 use changeover_report::Record;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -144,6 +145,18 @@ impl Stored {
                 let plan = Some(series.itself().plan()?);
                 run.record_of(verdict, plan, tail)
             }
+        }
+    }
+
+    /// The checks that were made of it.
+    ///
+    /// # Errors
+    ///
+    /// When what was planned cannot be read.
+    pub(crate) fn examined(&self) -> Result<Vec<Check>, CliError> {
+        match self {
+            Stored::Run(run) => run.examined(),
+            Stored::Series(series) => series.itself().examined(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What was broken on purpose, and until when upgrades could be called off.
 
 use super::html::{section, table, text};
-use crate::human::call_offs;
+use crate::human::{call_offs, came_of};
 use crate::record::Record;
 use changeover_model::verdict::{FaultOutcome, FaultReport};
 
@@ -19,10 +19,8 @@ pub(super) fn faults(record: &Record) -> String {
         let rows: Vec<Vec<String>> = call_offs
             .iter()
             .map(|(step, report)| {
-                let what = match report.worked {
-                    true => "✓ nobody noticed".to_owned(),
-                    false => format!("✗ {}", text(&report.reason)),
-                };
+                let mark = if report.worked { "✓" } else { "✗" };
+                let what = format!("{mark} {}", text(came_of(report)));
                 vec![step.to_string(), report.point.to_string(), what]
             })
             .collect();

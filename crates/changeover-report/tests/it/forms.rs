@@ -3,6 +3,7 @@
 use crate::stored::{record, verdict};
 use crate::{golden, verdicts};
 use changeover_model::check::{Check, Severity};
+use changeover_model::fault::Point;
 use changeover_model::verdict::{Finding, Verdict, VerdictOutcome};
 use changeover_report::{junit, markdown};
 use serde_json::json;
@@ -55,6 +56,34 @@ fn junit_has_a_case_for_each_step_and_check() {
         &junit::render(&verdicts::passed(), EXAMINED, Some("2026-11-26T00:52:13Z")),
     );
     golden("fail.junit.xml", &junit::render(&hostile(), EXAMINED, None));
+}
+
+#[test]
+fn junit_has_a_case_for_whatever_was_broken_on_purpose() {
+    let mut verdict = verdicts::broken_on_purpose();
+    let xml = junit::render(&verdict, EXAMINED, None);
+    let (_, rest) = xml
+        .split_once("<testsuite name=\"changeover.faults\"")
+        .unwrap();
+    let (suite, _) = rest.split_once("</testsuite>").unwrap();
+    golden("faults.junit.xml", &format!("{suite}\n"));
+    assert!(suite.contains("<error message=\"missed: "), "{suite}");
+
+    // The verdict decides whether it is a failure; beyond the fence an answer is no failure.
+    verdict.outcome = VerdictOutcome::Fail;
+    let off = verdict.steps[0].called_off.as_mut().unwrap();
+    (off.worked, off.reason) = (false, "mz_1 does not lead any more".to_owned());
+    let early = junit::render(&verdict, EXAMINED, None);
+    assert!(early.contains("<failure message=\"missed: "), "{early}");
+    assert!(early.contains("<failure message=\"noticed: mz_1 does not lead any more\">"));
+    let off = verdict.steps[0].called_off.as_mut().unwrap();
+    off.point = Point::Leader;
+    let late = junit::render(&verdict, EXAMINED, None);
+    assert!(!late.contains("noticed: ") && late.contains("mz_1 does not lead any more"));
+    for document in [&xml, &early, &late] {
+        let valid = validate(document);
+        assert!(valid.is_none_or(|valid| valid.is_ok()), "{document}");
+    }
 }
 
 #[test]

@@ -212,7 +212,7 @@ fn colour_codes_are_written_only_where_they_are_allowed() {
 }
 
 /// A run in which something was broken, and the upgrade called off before it went through.
-fn broken_on_purpose() -> Verdict {
+pub(crate) fn broken_on_purpose() -> Verdict {
     let fault = |text: &str, outcome, reason: &str, evidence: &[&str]| FaultReport {
         fault: text.parse().unwrap(),
         step: 2,

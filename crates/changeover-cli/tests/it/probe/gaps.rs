@@ -261,4 +261,13 @@ fn rehearses_a_probe_with_budgets_as_a_gate() {
         .collect();
     assert_eq!(budgets[1], ("write-gap", VerdictOutcome::Fail));
     assert_ne!(budgets[0].1, VerdictOutcome::Fail);
+    // What a probe cannot see is no case that passed.
+    let cases = strict.read("junit.xml");
+    for (check, followed_by) in [
+        ("two-leaders", " time=\"0.000\">\n      <skipped message="),
+        ("lost-write", " time=\"0.000\"/>"),
+    ] {
+        let case = format!("classname=\"changeover.checks\" name=\"{check}\"{followed_by}");
+        assert!(cases.contains(&case), "{check}: {cases}");
+    }
 }
