@@ -1,6 +1,7 @@
 //! Reports of stored runs, and those beside a verdict.
 
 use crate::harness::{Rehearsal, changeover};
+use changeover_model::event::{Event, EventKind};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -115,6 +116,9 @@ fn rehearses_and_leaves_a_page_and_a_case_list_beside_the_verdict() {
     for instance in ["mz_1, generation 0", "mz_2, generation 1"] {
         assert!(page.contains(instance));
     }
+    assert!(page.contains("most connections"));
+    let connected = |event: Event| matches!(event.kind, EventKind::Sampled { connections: Some(n), .. } if n > 0);
+    assert!(rehearsal.events().into_iter().any(connected));
     // The same from the stored run.
     assert_eq!(report(&rehearsal.dir(), &["--format", "html"]), page);
 }

@@ -92,8 +92,9 @@ pub enum EventKind {
         cpu_ms: u64,
         /// Memory that it holds, in kibibytes.
         memory_kb: u64,
-        /// Sockets that it has open, those that listen among them.
-        sockets: u64,
+        /// TCP connections that it has open, whoever opened them; `None` where that cannot be seen.
+        #[serde(default)]
+        connections: Option<u64>,
     },
     /// The front door listens.
     FrontDoorListening {

@@ -253,19 +253,19 @@ fn overlap(record: &Record, step: &StepReport) -> String {
                 text(version),
                 need.cpu_ms.map_or("–".to_owned(), |ms| time(ms as f64)),
                 format!("{:.1} MiB", need.memory_kb as f64 / 1024.0),
-                count(need.sockets),
+                need.connections.map_or("–".to_owned(), count),
                 count(need.samples),
             ]
         })
         .collect();
     table(
-        "The cost of overlap: what each instance needed during the step (processor time is known to 10 ms; sockets are connections and what listens)",
+        "The cost of overlap: what each instance needed during the step (processor time is known to 10 ms; connections are those by TCP, to the metadata store as well as of clients)",
         &[
             "instance",
             "version",
             "processor time",
             "most memory",
-            "most sockets",
+            "most connections",
             "samples",
         ],
         &rows,

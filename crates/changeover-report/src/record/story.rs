@@ -41,7 +41,7 @@ pub(crate) struct Need {
     pub(crate) generation: u64,
     pub(crate) cpu_ms: Option<u64>,
     pub(crate) memory_kb: u64,
-    pub(crate) sockets: u64,
+    pub(crate) connections: Option<u64>,
     pub(crate) samples: u64,
     first_cpu_ms: u64,
 }
@@ -168,8 +168,8 @@ impl Story {
             EventKind::Sampled {
                 cpu_ms,
                 memory_kb,
-                sockets,
-            } => self.sampled(event, *cpu_ms, *memory_kb, *sockets),
+                connections,
+            } => self.sampled(event, *cpu_ms, *memory_kb, *connections),
             kind => {
                 self.aside(kind, at);
                 self.instance(event);
@@ -270,7 +270,7 @@ impl Story {
         }
     }
 
-    fn sampled(&mut self, event: &Event, cpu_ms: u64, memory_kb: u64, sockets: u64) {
+    fn sampled(&mut self, event: &Event, cpu_ms: u64, memory_kb: u64, connections: Option<u64>) {
         let (Some(slot), Some(generation)) = (&event.slot, event.generation) else {
             return;
         };
@@ -282,14 +282,14 @@ impl Story {
                 generation,
                 cpu_ms: None,
                 memory_kb: 0,
-                sockets: 0,
+                connections: None,
                 samples: 0,
                 first_cpu_ms: cpu_ms,
             });
         }
         if let Some(need) = step.needs.iter_mut().find(|need| known(need)) {
             need.memory_kb = need.memory_kb.max(memory_kb);
-            need.sockets = need.sockets.max(sockets);
+            need.connections = need.connections.max(connections);
             need.samples += 1;
             if need.samples > 1 {
                 // A process that was started again counts from zero.
