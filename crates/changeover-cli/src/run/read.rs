@@ -258,6 +258,7 @@ impl StoredRun {
         }
         self.operations(tail, |_| (), |operation| record.operation(operation))?;
         self.logs(&mut record)?;
+        self.small_histories(&mut record)?;
         Ok(record)
     }
 
@@ -287,6 +288,23 @@ impl StoredRun {
             |line| history::Header::parse(line).map(header),
             |line| Operation::parse(line).map(|operation| take(&operation)),
         )
+    }
+
+    /// The small histories that findings name. A run whose verdict is given only now has no files of them.
+    fn small_histories(&self, record: &mut Record) -> Result<(), CliError> {
+        for name in record.small_histories() {
+            let path = self.file(&name);
+            if !path.is_file() {
+                continue;
+            }
+            each_line(
+                &path,
+                Tail::Whole,
+                |line| history::Header::parse(line).map(drop),
+                |line| Operation::parse(line).map(|one| record.small_operation(&name, &one)),
+            )?;
+        }
+        Ok(())
     }
 
     /// The logs of instances, `logs/<slot>.<generation>.log`.

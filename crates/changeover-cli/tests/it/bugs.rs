@@ -142,6 +142,7 @@ fn rehearses_planted_bugs_and_names_their_causes() {
     // And all that only a workload of its own sees.
     let by_workload = |bug: &&Facts| bug.options().iter().any(|option| option == "--workload");
     let planted = sample.iter().map(caught_by);
+    let mut linked = 0;
     for bug in planted.chain(bugs().filter(by_workload)) {
         let Some(wanted) = check(bug) else {
             panic!("{}: {}", bug.name, bug.check);
@@ -159,7 +160,17 @@ fn rehearses_planted_bugs_and_names_their_causes() {
             .any(|finding| finding.check == wanted && finding.severity == Severity::Error);
         assert!(found, "{}: {:?}", bug.name, verdict.reasons);
         run.assert_no_orphans();
+        let mut files = verdict
+            .findings
+            .iter()
+            .filter_map(|finding| finding.evidence.get("history"));
+        if let Some(file) = files.find_map(|file| file.as_str()) {
+            let link = format!("<a href=\"{file}\">");
+            assert!(run.read("report.html").contains(&link), "{}", bug.name);
+            linked += 1;
+        }
     }
+    assert!(linked > 0);
 }
 
 #[test]

@@ -86,6 +86,11 @@ pub(super) fn json(record: &Record) -> String {
                 "severity": finding.severity,
                 "from": when.map(|w| us(w.from)),
                 "to": when.map(|w| us(w.to)),
+                "history": record.small.of(finding).map(|(file, small)| json!({
+                    "file": harmless(file),
+                    "operations": small.operations,
+                    "left_out": small.left_out,
+                })),
             })
         })
         .collect();

@@ -11,6 +11,7 @@ mod faults;
 mod html;
 mod sections;
 mod series;
+mod small;
 mod steps;
 
 use crate::record::Record;

@@ -1,7 +1,7 @@
 //! What a page says in words and tables.
 
-use super::evidence;
 use super::html::{lines, section, table, text};
+use super::{evidence, small};
 use crate::human::{budgets as in_order, evidence as words, kept, measured, other_reasons};
 use crate::numbers::{count, time};
 use crate::record::Record;
@@ -168,9 +168,10 @@ fn finding(record: &Record, index: usize, finding: &Finding) -> String {
     };
     format!(
         "<li class=\"{class}\" id=\"finding-{index}\"><p><span class=\"tag\">{mark}</span> <strong>{}</strong>{place}{jump}</p>\
-         <p>{}</p>{evidence}</li>\n",
+         <p>{}</p>{evidence}{}</li>\n",
         finding.check,
-        text(&finding.message)
+        text(&finding.message),
+        small::history(record, index, finding)
     )
 }
 

@@ -8,10 +8,12 @@
 mod axis;
 mod cloud;
 mod log;
+mod small;
 mod story;
 mod time;
 
 pub(crate) use cloud::Cloud;
+pub(crate) use small::SmallHistory;
 pub(crate) use story::{Need, Story, Stretch};
 
 use axis::Axis;
@@ -20,6 +22,8 @@ use changeover_model::history::Operation;
 use changeover_model::plan::Plan;
 use changeover_model::verdict::Verdict;
 use log::Logs;
+use small::SmallHistories;
+use std::collections::BTreeSet;
 
 /// Nanoseconds in a microsecond, the unit of a page's times.
 pub(crate) const MICRO: u64 = 1_000;
@@ -34,6 +38,7 @@ pub struct Record {
     pub(crate) story: Story,
     pub(crate) cloud: Option<Cloud>,
     pub(crate) logs: Logs,
+    pub(crate) small: SmallHistories,
 }
 
 impl Record {
@@ -47,6 +52,7 @@ impl Record {
             story: Story::default(),
             cloud: None,
             logs: Logs::default(),
+            small: SmallHistories::default(),
         }
     }
 
@@ -80,6 +86,19 @@ impl Record {
     /// Takes a line of an instance's log, in their order.
     pub fn log_line(&mut self, slot: &str, generation: u64, line: &str) {
         self.logs.line(slot, generation, line);
+    }
+
+    /// The files of the small histories that show findings, relative to the run's directory, each once. What is in
+    /// them is taken by [`Record::small_operation`].
+    pub fn small_histories(&self) -> BTreeSet<String> {
+        let findings = self.verdict.findings.iter();
+        let files = findings.filter_map(small::file);
+        files.map(str::to_owned).collect()
+    }
+
+    /// Takes an operation of the small history in that file, in their order.
+    pub fn small_operation(&mut self, file: &str, operation: &Operation) {
+        self.small.operation(file, operation);
     }
 
     /// The verdict.

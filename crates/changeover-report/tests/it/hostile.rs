@@ -1,6 +1,6 @@
 //! Text of targets stays text, wherever it gets into a page.
 
-use crate::stored::{data, record};
+use crate::stored::{data, record, record_of_a_lost_write};
 use changeover_model::check::{Check, Severity};
 use changeover_model::event::{EndMeaning, Event, EventKind, ProcessEnd, StatusSeen};
 use changeover_model::verdict::Finding;
@@ -80,4 +80,18 @@ fn markup_in_logs_answers_and_findings_is_shown_and_not_obeyed() {
             .unwrap()
             .contains("<script>alert(1)</script>")
     );
+}
+
+#[test]
+fn markup_in_the_values_of_a_small_history_is_shown_and_not_obeyed() {
+    let clean = page::render(&record_of_a_lost_write(json!(7)));
+    let html = page::render(&record_of_a_lost_write(json!(EVIL)));
+    let count = |html: &str, what: &str| html.matches(what).count();
+    for markup in ["<script", "</script", "<img", "<a ", "<!--"] {
+        assert_eq!(count(&html, markup), count(&clean, markup), "{markup}");
+    }
+    assert!(!html.contains('\u{1b}') && !html.contains('\u{202e}'));
+    assert!(html.contains("&lt;img src=x onerror=alert(2)&gt;"));
+    let shown = &data(&html)["findings"][0]["history"]["operations"][0]["value"];
+    assert_eq!(shown, EVIL);
 }

@@ -1,9 +1,12 @@
 //! A page of a run of a million operations.
 
 use crate::stored::{data, verdict};
+use changeover_model::check::{Check, Severity};
 use changeover_model::event::{Event, EventKind, Header, Phase};
 use changeover_model::history::Operation;
+use changeover_model::verdict::Finding;
 use changeover_report::{Record, page};
+use serde_json::json;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -12,6 +15,14 @@ fn a_million_operations_are_under_two_megabytes_and_the_extremes_are_in_it() {
     let mut verdict = verdict("v1-pass");
     let total = 1_000_000_u64;
     verdict.operations.total = total;
+    let small = |number: u32| format!("findings/finding-{number}.jsonl");
+    verdict.findings.extend((1..=50).map(|number| Finding {
+        check: Check::StaleRead,
+        severity: Severity::Error,
+        step: None,
+        message: "a read did not show a write".to_owned(),
+        evidence: json!({ "history": small(number) }),
+    }));
     let mut record = Record::new(verdict, None, String::new());
     record.header(&Header::new("1970-01-01T00:00:00Z"));
     let mut seq = 0;
@@ -69,7 +80,16 @@ fn a_million_operations_are_under_two_megabytes_and_the_extremes_are_in_it() {
         operation.ended = Some(operation.invoke + if n == 777_776 { 9 * SECOND } else { latency });
         record.operation(operation);
     }
+    // Many findings with large histories, of which a part is shown.
+    for number in 1..=50 {
+        let mut read = read.clone();
+        read.result = (0..100).collect();
+        for _ in 0..100 {
+            record.small_operation(&small(number), &read);
+        }
+    }
     let html = page::render(&record);
+    assert!(html.contains("more are in the file"));
     assert!(html.len() < 2_000_000, "{} bytes", html.len());
     let data = data(&html);
     assert_eq!(data["cloud"]["total"], total);

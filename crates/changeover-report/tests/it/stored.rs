@@ -1,10 +1,12 @@
 //! Runs of the first version of the formats, as an early build stored them.
 
+use changeover_model::check::{Check, Severity};
 use changeover_model::event::{Event, EventKind, Header};
 use changeover_model::history::{self, Operation};
+use changeover_model::verdict::{Finding, RepeatReport};
 use changeover_model::{Plan, Verdict};
 use changeover_report::{Record, page};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -128,6 +130,72 @@ fn a_finding_leads_to_its_moment() {
         assert_eq!(finding["from"], step["from"], "{finding}");
         assert!(html.contains(&format!("data-finding=\"{index}\"")));
     }
+}
+
+/// The record of a run that lost a write, with the history that shows it; `value` is what was written.
+pub(crate) fn record_of_a_lost_write(value: Value) -> Record {
+    let mut verdict = verdict("v1-fail");
+    verdict.findings.insert(
+        0,
+        Finding {
+            check: Check::LostWrite,
+            severity: Severity::Error,
+            step: Some(1),
+            message: "1 acknowledged write is missing".to_owned(),
+            evidence: json!({"key": "k1", "history": SMALL}),
+        },
+    );
+    let mut record = record("v1-fail");
+    record.judged_anew(verdict);
+    assert_eq!(record.small_histories(), [SMALL.to_owned()].into());
+    for line in [
+        r#"{"process":1,"op":"add","key":"k1","value":7,"invoke":1200000000,"return":1200345000,"outcome":"ok","client":3}"#,
+        r#"{"process":2,"op":"add","key":"k1","value":8,"invoke":1200100000,"return":null,"outcome":"unknown","ended":1300100000}"#,
+        r#"{"process":4,"op":"read","key":"k1","result":[],"invoke":1400000000,"return":1400100000,"outcome":"ok","client":5}"#,
+    ] {
+        let mut operation = Operation::parse(line).unwrap();
+        if operation.value == 7 {
+            operation.value = value.clone();
+        }
+        record.small_operation(SMALL, &operation);
+    }
+    record
+}
+
+const SMALL: &str = "findings/finding-1.jsonl";
+
+#[test]
+fn a_finding_comes_with_its_small_history() {
+    let mut record = record_of_a_lost_write(json!(7));
+    let html = page::render(&record);
+    for words in [
+        "The smallest history found that still fails: 3 operations",
+        "<a href=\"findings/finding-1.jsonl\">findings/finding-1.jsonl</a>",
+        "<th scope=\"row\">1.2000 s</th><td>0.3 ms</td><td>3</td><td>add</td><td>k1</td><td><code>7</code></td><td>–</td>\
+         <td>✓ acknowledged</td>",
+        "<td>process 2</td>",
+        "<td>? unknown</td>",
+        "<td><code>[]</code></td>",
+    ] {
+        assert!(html.contains(words), "{words}\n{html}");
+    }
+    let finding = &data(&html)["findings"][0];
+    assert_eq!(finding["history"]["file"], SMALL);
+    let operations = finding["history"]["operations"].as_array().unwrap();
+    assert_eq!(operations.len(), 3);
+    assert_eq!(operations[0]["value"], 7);
+    assert_eq!(data(&html)["findings"][1]["history"], Value::Null);
+
+    // In the page of a series, the link leads to the run that decides.
+    let mut verdict = record.verdict().clone();
+    verdict.repeat = Some(RepeatReport {
+        runs: Vec::new(),
+        decides: "2".to_owned(),
+        figures: Vec::new(),
+    });
+    record.judged_anew(verdict);
+    let html = page::render(&record);
+    assert!(html.contains("<a href=\"2/findings/finding-1.jsonl\">"));
 }
 
 #[test]
