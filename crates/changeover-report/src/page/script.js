@@ -532,8 +532,14 @@
   // ---- begin ----------------------------------------------------------------------------------------------------
   const refresh = () => { readColours(); swatches.forEach((s) => s.redraw()); draw(); };
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', refresh);
-  addEventListener('beforeprint', () => { document.documentElement.dataset.paper = ''; refresh(); });
-  addEventListener('afterprint', () => { delete document.documentElement.dataset.paper; refresh(); });
+  let folded = [];
+  addEventListener('beforeprint', () => {
+    document.documentElement.dataset.paper = '';
+    folded = [...document.querySelectorAll('details:not([open])')];
+    folded.forEach((d) => { d.open = true; });
+    refresh();
+  });
+  addEventListener('afterprint', () => { delete document.documentElement.dataset.paper; folded.forEach((d) => { d.open = false; }); refresh(); });
   new ResizeObserver(soon).observe(chart);
   for (const id of ['controls', 'chart', 'scrubber', 'state']) $(id).hidden = false;
   readColours();

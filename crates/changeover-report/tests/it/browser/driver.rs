@@ -147,11 +147,25 @@ impl Browser {
         );
     }
 
-    fn cdp(&self, command: &str, parameters: &Value) {
+    /// As on paper, by somebody who likes the dark.
+    pub(crate) fn print(&self) {
+        self.cdp(
+            "Emulation.setEmulatedMedia",
+            &json!({"media": "print", "features": [{"name": "prefers-color-scheme", "value": "dark"}]}),
+        );
+    }
+
+    /// The page as a PDF, in base64.
+    pub(crate) fn pdf(&self) -> String {
+        let printed = self.cdp("Page.printToPDF", &json!({}));
+        printed["data"].as_str().unwrap().to_owned()
+    }
+
+    fn cdp(&self, command: &str, parameters: &Value) -> Value {
         self.post(
             "goog/cdp/execute",
             &json!({"cmd": command, "params": parameters}),
-        );
+        )
     }
 
     /// The element that a selector finds first.

@@ -2,7 +2,7 @@
 
 mod driver;
 
-use crate::stored::{record, verdict};
+use crate::stored::{record, record_of_a_lost_write, verdict};
 use changeover_model::check::{Check, Severity};
 use changeover_model::event::{Event, EventKind, StatusSeen};
 use changeover_model::verdict::{Finding, Verdict, VerdictOutcome};
@@ -38,6 +38,19 @@ fn inconclusive() -> String {
     let mut stored = record("v1-pass");
     stored.judged_anew(verdict);
     page::render(&stored)
+}
+
+/// A page of each outcome: its name, the word on top of it, and itself.
+fn outcomes() -> [(&'static str, &'static str, String); 3] {
+    [
+        ("pass.html", "✓ passed", page::render(&record("v1-pass"))),
+        (
+            "fail.html",
+            "✗ failed",
+            page::render(&record_of_a_lost_write(json!("x".repeat(90)))),
+        ),
+        ("inconclusive.html", "? inconclusive", inconclusive()),
+    ]
 }
 
 fn number(value: &Value) -> f64 {
@@ -234,11 +247,7 @@ fn a_page_is_accessible_and_fits_in_every_look() {
     };
     let pages = Pages::new();
     let axe = include_str!("axe/axe.min.js");
-    for (name, html) in [
-        ("pass.html", page::render(&record("v1-pass"))),
-        ("fail.html", page::render(&record("v1-fail"))),
-        ("inconclusive.html", inconclusive()),
-    ] {
+    for (name, _, html) in outcomes() {
         // All there is to see, folded or not.
         let path = pages.page(name, &html.replace("<details", "<details open"));
         for (width, height, scheme) in [
@@ -278,4 +287,106 @@ fn a_page_is_accessible_and_fits_in_every_look() {
         "const done = arguments[arguments.length - 1]; axe.run().then((r) => done(r.violations.map((v) => v.id)))",
     );
     assert!(found.to_string().contains("html-has-lang"), "{found}");
+}
+
+#[test]
+fn a_page_of_each_outcome_is_opened_clicked_and_scrubbed() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let pages = Pages::new();
+    for ((name, word, html), width) in outcomes().into_iter().zip([1280, 1280, 390]) {
+        browser.resize(width, 900);
+        browser.open(&pages.page(name, &html));
+        let text = |selector: &str| {
+            let script = format!("return document.querySelector({selector:?}).innerText");
+            let text = browser.eval(&script);
+            text.as_str().unwrap().to_owned()
+        };
+        assert_eq!(text(".outcome"), word);
+        // A click on what is folded shows it, and so does the keyboard.
+        let shows = |selector: &str| {
+            let script = format!(
+                "return document.querySelector({selector:?}).checkVisibility({{ contentVisibilityAuto: true }})"
+            );
+            browser.eval(&script) == true
+        };
+        let folded: &[&str] = match name {
+            "pass.html" => &[],
+            "fail.html" => &["#finding-0 .history"],
+            _ => &["#why .more"],
+        };
+        for part in folded {
+            let inside = format!("{part} > :not(summary)");
+            assert!(!shows(&inside), "{part}");
+            browser.click(&format!("{part} summary"));
+            assert!(shows(&inside), "{part}");
+        }
+        if name == "fail.html" {
+            let rows = "return document.querySelectorAll('#finding-0 .history tbody tr').length";
+            assert_eq!(browser.eval(rows), 3);
+            let link = browser.eval("return document.querySelector('#finding-0 .history a').href");
+            let file = "/findings/finding-1.jsonl";
+            assert!(link.as_str().unwrap().ends_with(file), "{link}");
+            browser.click("#finding-0 .jump");
+            let moment =
+                "return changeoverReport.moment === changeoverReport.data.findings[0].from";
+            assert_eq!(browser.eval(moment), true);
+        }
+        browser.click("#controls [aria-label^='Show step 1']");
+        assert!(
+            text("#state").contains("Step 1: v0.1.0 → v0.2.0"),
+            "{}",
+            text("#state")
+        );
+        browser.click("#controls button");
+        browser.keys("#moment", END);
+        let at_the_end = text("#state");
+        assert!(
+            at_the_end.contains("The front door leads to mz_2 (generation 1)"),
+            "{at_the_end}"
+        );
+        browser.eval("const m = document.getElementById('moment'); m.value = 150; m.dispatchEvent(new Event('input'))");
+        assert!(text("#state").contains("The front door leads to mz_1 (generation 0)"));
+        assert_eq!(browser.complaints(), Vec::<Value>::new(), "{name}");
+    }
+}
+
+#[test]
+fn a_page_is_whole_on_paper() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let pages = Pages::new();
+    // A sheet of A4 between its margins, at 96 dots an inch.
+    browser.resize(688, 1000);
+    for (name, _, html) in outcomes() {
+        browser.open(&pages.page(name, &html));
+        browser.print();
+        // Folded or not, wide or not, everything is there: nothing is cut off, and nothing is beyond the sheet.
+        let hidden = browser.eval(
+            "return [...document.querySelectorAll('main details > *')].filter((e) => !e.checkVisibility({ contentVisibilityAuto: true }) || e.getBoundingClientRect().height === 0).map((e) => e.outerHTML.slice(0, 200))",
+        );
+        assert_eq!(hidden, json!([]), "{name}");
+        let cut = browser.eval(
+            "return [...document.querySelectorAll('body *')].filter((e) => getComputedStyle(e).display !== 'none' && !e.matches('.skip, .bar, .bar *, canvas, script, style')).filter((e) => { \
+               const s = getComputedStyle(e), hides = [s.overflowX, s.overflowY].some((o) => o !== 'visible'); \
+               return (hides && (e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1)) || e.getBoundingClientRect().right > innerWidth + 1; \
+             }).map((e) => [e.outerHTML.slice(0, 200), e.scrollWidth, e.getBoundingClientRect().right])",
+        );
+        assert_eq!(cut, json!([]), "{name}");
+        // It is on white paper, and without what only a screen has.
+        let paper = browser.eval("return getComputedStyle(document.body).backgroundColor");
+        assert_eq!(paper, "rgb(255, 255, 255)", "{name}");
+        for part in ["#controls", "#scrubber", "#state"] {
+            let script =
+                format!("return getComputedStyle(document.querySelector({part:?})).display");
+            assert_eq!(browser.eval(&script), "none", "{name}: {part}");
+        }
+        assert!(browser.pdf().starts_with("JVBERi"), "{name}");
+        // What was folded is folded again.
+        let open =
+            browser.eval("return document.querySelectorAll('.history[open], .more[open]').length");
+        assert_eq!(open, 0, "{name}");
+    }
 }
