@@ -77,15 +77,13 @@ fn terminal(recorded: &[u8]) -> Result<String> {
     };
     let mut parser = vt100::Parser::new(ROWS, COLUMNS, 0);
     let mut best: Option<((bool, usize), String)> = None;
-    // A picture is whole just before its lines are cleared for the next one.
-    const CLEAR: &[u8] = b"\x1b[2K";
+    // A picture is whole where the view says that it is.
+    const WHOLE: &[u8] = b"\x1b[?2026l";
     let mut rest = recorded;
     while !rest.is_empty() {
-        let next = rest
-            .windows(CLEAR.len())
-            .skip(1)
-            .position(|bytes| bytes == CLEAR);
-        let (chunk, after) = rest.split_at(next.map_or(rest.len(), |at| at + 1));
+        let mut marks = rest.windows(WHOLE.len());
+        let next = marks.position(|bytes| bytes == WHOLE);
+        let (chunk, after) = rest.split_at(next.map_or(rest.len(), |at| at + WHOLE.len()));
         parser.process(chunk);
         rest = after;
         let rows: Vec<String> = parser.screen().rows(0, COLUMNS).collect();
@@ -142,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_screen_in_the_middle_of_a_step_is_taken() {
-        let recorded = "Script started on a machine\n  1.0 s  mz_1 leads\r\n  3 operations/s\r\x1b[2K\x1b[1A\r\x1b[2K  2.0 s  step 1, boot for 0 ms <b>\r\n  5 operations/s\r\x1b[2K";
+        let recorded = "Script started on a machine\n  1.0 s  mz_1 leads\r\n  3 operations/s\r\x1b[?2026l\x1b[1A\r\x1b[J  2.0 s  step 1, boot for 0 ms <b>\r\n  5 operations/s\r\x1b[?2026l\x1b[1A\r\x1b[J";
         let page = terminal(recorded.as_bytes()).unwrap();
         assert!(
             page.contains("boot for 0 ms &lt;b>\n  5 operations/s"),

@@ -180,7 +180,6 @@ fn strips(
     board: &Board,
 ) {
     let mut view = ProbeLive::new(CELL);
-    let terminal = console::Term::stderr();
     loop {
         match events.recv_timeout(PERIOD) {
             Ok(event) => {
@@ -195,15 +194,10 @@ fn strips(
         if let Some(live) = live.get() {
             let now = clock.now();
             let strips: Vec<Strip> = board.view(now).into_iter().map(strip).collect();
-            view.lanes(now, columns(&terminal), &snapshot(live), &strips);
+            view.lanes(now, &snapshot(live), &strips);
         }
     }
     view.finish();
-}
-
-/// The width of the terminal; it may change at any time.
-fn columns(terminal: &console::Term) -> usize {
-    usize::from(terminal.size().1)
 }
 
 fn strip(lane: LaneView) -> Strip {

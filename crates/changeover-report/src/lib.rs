@@ -30,6 +30,7 @@ mod describe;
 mod look;
 mod numbers;
 mod record;
+mod screen;
 mod table;
 
 pub use live::{Live, LoadSnapshot};

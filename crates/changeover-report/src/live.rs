@@ -1,18 +1,18 @@
-//! The terminal view of a run that is under way. The only module that knows the progress crate.
+//! The terminal view of a run that is under way.
 
 use crate::describe::is_bad_news;
 use crate::numbers::{count, time};
 use crate::plain;
+use crate::screen::Screen;
 use changeover_model::event::{Event, EventKind, Phase};
 use changeover_model::text::{harmless, harmless_cut};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 
 /// Pictures a second at most.
-const HZ: u8 = 4;
+const HZ: u64 = 4;
 
 /// Nanoseconds between two pictures.
-const PERIOD: u64 = 1_000_000_000 / HZ as u64;
+pub(crate) const PERIOD: u64 = 1_000_000_000 / HZ;
 
 /// What an instance said is cut to so many characters.
 const SAID: usize = 60;
@@ -38,7 +38,7 @@ pub struct LoadSnapshot {
 /// since the run's zero. Where standard error is no terminal it draws nothing; use [`plain`] there.
 #[derive(Debug)]
 pub struct Live {
-    bar: ProgressBar,
+    screen: Screen,
     picture: Picture,
     drawn: Option<u64>,
 }
@@ -52,14 +52,12 @@ impl Default for Live {
 impl Live {
     /// A view on standard error.
     pub fn new() -> Self {
-        Live::on(ProgressDrawTarget::stderr_with_hz(HZ))
+        Live::on(Screen::of_stderr())
     }
 
-    fn on(target: ProgressDrawTarget) -> Self {
-        let bar = ProgressBar::with_draw_target(None, target)
-            .with_style(ProgressStyle::with_template("{msg}").expect("the template is sound"));
+    fn on(screen: Screen) -> Self {
         Live {
-            bar,
+            screen,
             picture: Picture::default(),
             drawn: None,
         }
@@ -71,14 +69,14 @@ impl Live {
         if is_bad_news(&event.kind)
             && let Some(line) = plain::line(event)
         {
-            self.bar.println(line);
+            self.screen.above(&line);
         }
         self.draw(event.at);
     }
 
     /// Puts a line above the view.
     pub fn note(&mut self, line: &str) {
-        self.bar.println(line);
+        self.screen.above(line);
     }
 
     /// Takes what the load has seen by `at`. Call it a few times a second; calls in between are cheap.
@@ -89,7 +87,7 @@ impl Live {
 
     /// Removes the view. What is drawn after it starts on a clean line.
     pub fn finish(&mut self) {
-        self.bar.finish_and_clear();
+        self.screen.clear();
     }
 
     fn draw(&mut self, at: u64) {
@@ -97,7 +95,7 @@ impl Live {
             return;
         }
         self.drawn = Some(at);
-        self.bar.set_message(self.picture.lines(at).join("\n"));
+        self.screen.draw(self.picture.lines(at));
     }
 }
 
@@ -288,6 +286,7 @@ fn tenths(ns: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::screen::tests::Paper;
     use changeover_model::event::{EndMeaning, ProcessEnd, StatusSeen};
     use changeover_model::status::DeploymentStatus;
 
@@ -430,8 +429,9 @@ mod tests {
 
     #[test]
     fn draws_at_most_four_times_a_second() {
-        let mut live = Live::on(ProgressDrawTarget::hidden());
-        let mut drawn = Vec::new();
+        let paper = Paper::default();
+        paper.resize(Some((24, 80)));
+        let mut live = Live::on(Screen::on(Box::new(paper.clone())));
         for at_ms in (0..2000).step_by(10) {
             live.load(at_ms * 1_000_000, &LoadSnapshot::default());
             let end = EventKind::ProcessEnded {
@@ -441,11 +441,11 @@ mod tests {
                 by_fault: false,
             };
             live.event(&event(at_ms, 1, "mz_1", 0, end));
-            if drawn.last() != Some(&live.drawn) {
-                drawn.push(live.drawn);
-            }
         }
-        assert_eq!(drawn.len(), 8);
+        assert_eq!(paper.written().len(), 8);
+        // Bad news does not wait.
+        live.note("news");
+        assert!(paper.written()[0].contains("news\n"));
         live.finish();
     }
 }

@@ -1,19 +1,13 @@
 //! The terminal view of a probe that is under way: a strip a lane, and what leader APIs say.
 
 use crate::describe::is_bad_news;
-use crate::live::LoadSnapshot;
+use crate::live::{LoadSnapshot, PERIOD};
 use crate::numbers::{count, time};
 use crate::plain;
+use crate::screen::Screen;
 use changeover_model::event::{Event, EventKind};
 use changeover_model::text::harmless_cut;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::VecDeque;
-
-/// Pictures a second at most.
-const HZ: u8 = 4;
-
-/// Nanoseconds between two pictures.
-const PERIOD: u64 = 1_000_000_000 / HZ as u64;
 
 /// Everything was served.
 pub(crate) const GOOD: char = '▁';
@@ -40,7 +34,7 @@ pub struct Strip {
 /// The view, on standard error. It draws at most four times a second, on its caller's clock.
 #[derive(Debug)]
 pub struct ProbeLive {
-    bar: ProgressBar,
+    screen: Screen,
     picture: Picture,
     drawn: Option<u64>,
 }
@@ -48,11 +42,8 @@ pub struct ProbeLive {
 impl ProbeLive {
     /// A view whose cells stand for so many nanoseconds each.
     pub fn new(cell: u64) -> Self {
-        let target = ProgressDrawTarget::stderr_with_hz(HZ);
-        let bar = ProgressBar::with_draw_target(None, target)
-            .with_style(ProgressStyle::with_template("{msg}").expect("the template is sound"));
         ProbeLive {
-            bar,
+            screen: Screen::of_stderr(),
             picture: Picture {
                 cell,
                 ..Picture::default()
@@ -74,28 +65,22 @@ impl ProbeLive {
         if (stays || is_bad_news(&event.kind))
             && let Some(line) = plain::line(event)
         {
-            self.bar.println(line);
+            self.screen.above(&line);
         }
     }
 
-    /// Takes what the lanes look like at `at`, on a terminal of so many columns. Call it a few times a second; calls in
-    /// between are cheap.
-    pub fn lanes(&mut self, at: u64, columns: usize, load: &LoadSnapshot, strips: &[Strip]) {
+    /// Takes what the lanes look like at `at`. Call it a few times a second; calls in between are cheap.
+    pub fn lanes(&mut self, at: u64, load: &LoadSnapshot, strips: &[Strip]) {
         if self.drawn.is_some_and(|drawn| at < drawn + PERIOD) {
             return;
         }
         self.drawn = Some(at);
-        let lines = self.picture.lines(at, load, strips);
-        // What wraps would not be removed again.
-        let cut = |line: &String| line.chars().take(columns.saturating_sub(1)).collect();
-        let lines: Vec<String> = lines.iter().map(cut).collect();
-        // Ctrl-C is echoed behind the last line and makes a new one: what is then left behind is empty.
-        self.bar.set_message(format!("\n{}", lines.join("\n")));
+        self.screen.draw(self.picture.lines(at, load, strips));
     }
 
     /// Removes the view. What is drawn after it starts on a clean line.
     pub fn finish(&mut self) {
-        self.bar.finish_and_clear();
+        self.screen.clear();
     }
 }
 

@@ -19,6 +19,7 @@ mod runs;
 mod series;
 mod survival;
 mod targets;
+mod terminal;
 mod transcripts;
 mod upgrader;
 mod workloads;
