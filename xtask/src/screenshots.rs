@@ -2,6 +2,7 @@
 
 use crate::run::{release_binary, root, run as run_command};
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,11 +19,50 @@ pub(crate) struct Args {
     binary: Option<PathBuf>,
 }
 
-/// Rehearses on a pretended terminal, and takes pictures of the live view and of the report.
+/// A picture of a page: its name, the window it is seen in, and whether whoever looks likes the dark.
+struct Picture {
+    name: &'static str,
+    size: (u32, u32),
+    dark: bool,
+}
+
+/// What passed.
+const PASSED: [Picture; 2] = [
+    Picture {
+        name: "report.png",
+        size: (1180, 1130),
+        dark: false,
+    },
+    Picture {
+        name: "report-phone.png",
+        size: (390, 1295),
+        dark: true,
+    },
+];
+
+/// What failed: on top, and what it says about its finding.
+const FAILED: Picture = Picture {
+    name: "report-failed.png",
+    size: (1180, 1080),
+    dark: false,
+};
+
+/// What was measured too coarsely for its budget.
+const INCONCLUSIVE: Picture = Picture {
+    name: "report-inconclusive.png",
+    size: (1180, 1110),
+    dark: true,
+};
+
+/// Which of the planted bugs is seen: the last one that this check catches.
+const CHECK: &str = "lost-write";
+
+/// Rehearses on a pretended terminal, and takes pictures of the live view and of reports: of runs that passed, failed and
+/// are inconclusive.
 ///
 /// # Errors
 ///
-/// When a program is missing (chromium, and script of util-linux), or the rehearsal does not end with a report.
+/// When a program is missing (chromium, pngquant, and script of util-linux), or a rehearsal ends otherwise.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let binary = match &args.binary {
         Some(binary) => {
@@ -53,19 +93,56 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let page = place.path().join("terminal.html");
     let recorded = fs::read(&recording).context("the terminal was not recorded")?;
     fs::write(&page, terminal(&recorded)?)?;
-    picture(
-        place.path(),
-        &page,
-        &images.join("terminal.png"),
-        (980, 168),
-    )?;
-    let report = out.join("report.html");
-    picture(
-        place.path(),
-        &report,
-        &images.join("report.png"),
-        (1180, 1130),
-    )
+    let live = Picture {
+        name: "terminal.png",
+        size: (980, 168),
+        dark: false,
+    };
+    take(place.path(), &page, &images, &live)?;
+    for picture in &PASSED {
+        take(place.path(), &out.join("report.html"), &images, picture)?;
+    }
+    let failed = rehearse(&binary, &place.path().join("failed"), &planted(&binary)?, 1)?;
+    take(place.path(), &failed, &images, &FAILED)?;
+    // So coarse that the budget cannot be judged by it.
+    let coarse = [
+        "--versions",
+        "v0.1.0,v0.2.0,v0.3.0",
+        "--probe-interval",
+        "100ms",
+    ];
+    let coarse = [&coarse[..], &["--max-write-gap", "400ms"]].concat();
+    let coarse: Vec<String> = coarse.into_iter().map(str::to_owned).collect();
+    let inconclusive = rehearse(&binary, &place.path().join("inconclusive"), &coarse, 3)?;
+    take(place.path(), &inconclusive, &images, &INCONCLUSIVE)
+}
+
+/// The options that show a planted bug.
+fn planted(binary: &Path) -> Result<Vec<String>> {
+    let output = Command::new(binary)
+        .args(["reference", "bugs", "--format", "json"])
+        .output()
+        .with_context(|| format!("cannot start {}", binary.display()))?;
+    let listed: Value =
+        serde_json::from_slice(&output.stdout).context("no list of planted bugs")?;
+    let bugs = listed["bugs"]
+        .as_array()
+        .context("no list of planted bugs")?;
+    let bug = bugs.iter().rfind(|bug| bug["check"] == CHECK);
+    let bug = bug.with_context(|| format!("no planted bug is caught by {CHECK}"))?;
+    serde_json::from_value(bug["options"].clone()).context("a planted bug has no options")
+}
+
+/// Rehearses to a verdict with this exit code; the page beside it.
+fn rehearse(binary: &Path, out: &Path, options: &[String], code: i32) -> Result<PathBuf> {
+    let mut command = Command::new(binary);
+    command.arg("rehearse").args(options).arg("--out").arg(out);
+    eprintln!("$ {command:?}");
+    let status = command.stdout(Stdio::null()).status()?;
+    if status.code() != Some(code) {
+        bail!("the rehearsal ended with {status}, expected was {code}: take the pictures again");
+    }
+    Ok(out.join("report.html"))
 }
 
 /// A page with the fullest screen in the recording: that of the view in the middle of a step.
@@ -105,9 +182,11 @@ fn terminal(recorded: &[u8]) -> Result<String> {
     ))
 }
 
-/// Takes a picture of a page in a window of this size.
-fn picture(place: &Path, page: &Path, image: &Path, (width, height): (u32, u32)) -> Result<()> {
+/// Takes a picture of a page, with a palette: so it is a third as large.
+fn take(place: &Path, page: &Path, images: &Path, picture: &Picture) -> Result<()> {
     let profile = place.join("profile");
+    let image = images.join(picture.name);
+    let (width, height) = picture.size;
     run_command(
         Command::new("chromium")
             .args([
@@ -121,6 +200,12 @@ fn picture(place: &Path, page: &Path, image: &Path, (width, height): (u32, u32))
                 "--disable-sync",
                 "--hide-scrollbars",
             ])
+            // 0 is dark.
+            .args(
+                picture
+                    .dark
+                    .then_some("--blink-settings=preferredColorScheme=0"),
+            )
             .arg(format!("--user-data-dir={}", profile.display()))
             .arg(format!("--window-size={width},{height}"))
             .arg(format!("--screenshot={}", image.display()))
@@ -131,7 +216,14 @@ fn picture(place: &Path, page: &Path, image: &Path, (width, height): (u32, u32))
     if !image.exists() {
         bail!("chromium took no picture of {}", page.display());
     }
-    Ok(())
+    run_command(
+        Command::new("pngquant")
+            .args([
+                "--force", "--nofs", "--speed", "1", "--strip", "128", "--output",
+            ])
+            .arg(&image)
+            .arg(&image),
+    )
 }
 
 #[cfg(test)]
@@ -151,11 +243,22 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_shows_pictures_that_are_there() {
-        let readme = include_str!("../../README.md");
-        for image in ["docs/images/report.png", "docs/images/terminal.png"] {
-            assert!(readme.contains(image), "{image}");
-            assert!(root().join(image).exists(), "{image}");
+    fn pictures_are_shown_and_small() {
+        let documents = [
+            include_str!("../../README.md"),
+            include_str!("../../docs/guide/reading-a-report.md"),
+        ];
+        let mut taken: Vec<&str> = PASSED.iter().map(|picture| picture.name).collect();
+        taken.extend(["terminal.png", FAILED.name, INCONCLUSIVE.name]);
+        for name in &taken {
+            let shown = |text: &&str| text.contains(&format!("images/{name})"));
+            assert!(documents.iter().any(shown), "{name}");
+            let file = fs::metadata(root().join("docs/images").join(name)).unwrap();
+            assert!(file.len() < 150_000, "{name}: {} bytes", file.len());
+        }
+        for there in fs::read_dir(root().join("docs/images")).unwrap() {
+            let name = there.unwrap().file_name().into_string().unwrap();
+            assert!(taken.contains(&name.as_str()), "nobody takes {name}");
         }
     }
 }

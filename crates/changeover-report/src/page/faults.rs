@@ -20,7 +20,7 @@ pub(super) fn faults(record: &Record) -> String {
             .iter()
             .map(|(step, report)| {
                 let mark = if report.worked { "✓" } else { "✗" };
-                let what = format!("{mark} {}", text(came_of(report)));
+                let what = words("came", &format!("{mark} {}", came_of(report)));
                 vec![step.to_string(), report.point.to_string(), what]
             })
             .collect();
@@ -36,14 +36,25 @@ pub(super) fn faults(record: &Record) -> String {
 fn row(fault: &FaultReport) -> Vec<String> {
     let came = match fault.outcome {
         FaultOutcome::Held => "✓ held".to_owned(),
-        other => format!("✗ {other}: {}", text(&fault.reason)),
+        other => format!("✗ {other}: {}", fault.reason),
     };
     vec![
-        format!("<code>{}</code>", text(&fault.fault.to_string())),
-        came,
-        text(&fault.before),
-        text(&fault.after),
-        text(&fault.evidence.join("; ")),
-        text(fault.expected.words()),
+        format!(
+            "<code class=\"words\">{}</code>",
+            text(&fault.fault.to_string())
+        ),
+        words("came", &came),
+        words("before", &fault.before),
+        words("after", &fault.after),
+        words("evidence", &fault.evidence.join("; ")),
+        words("expected", fault.expected.words()),
     ]
+}
+
+/// A sentence in a cell: it wraps. On a phone cells stand below one another, each with what it is.
+fn words(heading: &str, sentence: &str) -> String {
+    format!(
+        "<span class=\"words\"><span class=\"label\">{heading}: </span>{}</span>",
+        text(sentence)
+    )
 }

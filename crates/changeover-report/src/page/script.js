@@ -336,7 +336,7 @@
       pen.font = `${row.small ? 10 : 11.5}px ${FONT}`; pen.textBaseline = 'middle'; pen.textAlign = 'left';
       pen.fillStyle = colours.soft;
       const name = layout.narrow && row.short ? row.short : row.name;
-      pen.fillText(fit(name, layout.left - 12), 6, row.axis ? row.y + row.h - 8 : row.y + row.h / 2);
+      pen.fillText(fit(name, layout.left - 12), 6, row.axis ? row.y + row.h - 4 : row.y + row.h / 2);
       pen.save(); pen.beginPath(); pen.rect(row.axis ? 0 : layout.left, row.y - 14, row.axis ? wide : layout.width + 1, row.h + 14); pen.clip();
       pen.font = `11px ${FONT}`;
       row.draw(row);

@@ -157,21 +157,26 @@ fn finding(record: &Record, index: usize, finding: &Finding) -> String {
         ),
         None => String::new(),
     };
+    let small = small::history(record, index, finding);
+    // Of the first, what shows most is open: the history that fails, or else the evidence.
+    let open = if index == 0 && small.is_empty() {
+        " open"
+    } else {
+        ""
+    };
     let shown = words(&finding.evidence);
     let evidence = match shown.is_empty() {
         true => String::new(),
         false => format!(
-            "<details{}><summary>Evidence</summary><pre tabindex=\"0\">{}</pre></details>",
-            if index == 0 { " open" } else { "" },
+            "<details{open}><summary>Evidence</summary><pre tabindex=\"0\">{}</pre></details>",
             text_lines(&shown)
         ),
     };
     format!(
         "<li class=\"{class}\" id=\"finding-{index}\"><p><span class=\"tag\">{mark}</span> <strong>{}</strong>{place}{jump}</p>\
-         <p>{}</p>{evidence}{}</li>\n",
+         <p>{}</p>{small}{evidence}</li>\n",
         finding.check,
-        text(&finding.message),
-        small::history(record, index, finding)
+        text(&finding.message)
     )
 }
 

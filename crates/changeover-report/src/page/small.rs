@@ -1,4 +1,4 @@
-//! The small history that shows a finding: a table, folded away.
+//! The small history that shows a finding: a table, folded away but for that of the first.
 
 use super::html::{table, text};
 use crate::numbers::{count, time};
@@ -25,16 +25,18 @@ pub(super) fn history(record: &Record, index: usize, finding: &Finding) -> Strin
         0 => String::new(),
         n => format!(" {} more are in the file.", count(n)),
     };
+    let of_key = only_key(small).map_or(String::new(), |key| format!(", of key {key}"));
     // The run that decides has a directory of its own in that of its series.
     let place = match &record.verdict.repeat {
         Some(repeat) => format!("{}/{file}", repeat.decides),
         None => file.to_owned(),
     };
+    let open = if index == 0 { " open" } else { "" };
     format!(
-        "<details class=\"history\"><summary>The smallest history found that still fails: {operations}</summary>\n{}\
+        "<details class=\"history\"{open}><summary>The smallest history found that still fails: {operations}</summary>\n{}\
          <p class=\"note\">{left_out} Beside this page: <a href=\"{1}\">{1}</a>, for <code>changeover check</code>.</p></details>",
         table(
-            &format!("History that shows finding {}", index + 1),
+            &format!("History that shows finding {}{of_key}", index + 1),
             &headings(small),
             &rows(small),
         ),
@@ -42,12 +44,20 @@ pub(super) fn history(record: &Record, index: usize, finding: &Finding) -> Strin
     )
 }
 
-/// Whether operations of more than one key are in it.
+/// The key that all operations are of, if it is one.
+fn only_key(small: &SmallHistory) -> Option<&str> {
+    let first = small.operations.first()?.key.as_deref()?;
+    let same = |operation: &Operation| operation.key.as_deref() == Some(first);
+    small.operations.iter().all(same).then_some(first)
+}
+
+/// Whether a column says which key an operation is of.
 fn has_keys(small: &SmallHistory) -> bool {
-    small
+    let any = small
         .operations
         .iter()
-        .any(|operation| operation.key.is_some())
+        .any(|operation| operation.key.is_some());
+    any && only_key(small).is_none()
 }
 
 fn headings(small: &SmallHistory) -> Vec<&'static str> {
@@ -59,11 +69,8 @@ fn headings(small: &SmallHistory) -> Vec<&'static str> {
 
 fn rows(small: &SmallHistory) -> Vec<Vec<String>> {
     let keys = has_keys(small);
-    small
-        .operations
-        .iter()
-        .map(|operation| row(operation, keys))
-        .collect()
+    let operations = small.operations.iter();
+    operations.map(|operation| row(operation, keys)).collect()
 }
 
 fn row(operation: &Operation, keys: bool) -> Vec<String> {

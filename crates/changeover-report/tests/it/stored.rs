@@ -171,8 +171,9 @@ fn a_finding_comes_with_its_small_history() {
     for words in [
         "The smallest history found that still fails: 3 operations",
         "<a href=\"findings/finding-1.jsonl\">findings/finding-1.jsonl</a>",
-        "<th scope=\"row\">1.2000 s</th><td>0.3 ms</td><td>3</td><td>add</td><td>k1</td><td><code>7</code></td><td>–</td>\
+        "<th scope=\"row\">1.2000 s</th><td>0.3 ms</td><td>3</td><td>add</td><td><code>7</code></td><td>–</td>\
          <td>✓ acknowledged</td>",
+        "History that shows finding 1, of key k1",
         "<td>process 2</td>",
         "<td>? unknown</td>",
         "<td><code>[]</code></td>",
