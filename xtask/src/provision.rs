@@ -1,7 +1,7 @@
 //! What the tests need beyond a Rust toolchain and a C compiler, in one place.
 
 use crate::engine;
-use crate::run::{run, succeeds};
+use crate::run::{cargo, run, succeeds};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ pub(crate) const PROVISIONED: &str = "CHANGEOVER_PROVISIONED";
 /// Something that tests need.
 #[derive(Debug)]
 pub(crate) struct Prerequisite {
-    /// Debian's package.
+    /// Debian's package, or what cargo installs.
     package: &'static str,
     /// What is skipped without it.
     pub(crate) needed_for: &'static str,
@@ -22,7 +22,7 @@ pub(crate) struct Prerequisite {
 }
 
 /// Everything that tests need.
-pub(crate) const PREREQUISITES: [Prerequisite; 8] = [
+pub(crate) const PREREQUISITES: [Prerequisite; 9] = [
     Prerequisite {
         package: "postgresql-client",
         needed_for: "talking to the reference database with psql",
@@ -69,7 +69,15 @@ pub(crate) const PREREQUISITES: [Prerequisite; 8] = [
         needed_for: "telling the browser what to do",
         probe: &["chromedriver", "--version"],
     },
+    Prerequisite {
+        package: MDBOOK,
+        needed_for: "making the book of docs",
+        probe: &["mdbook", "--version"],
+    },
 ];
+
+/// Not Debian's: cargo installs it, in two minutes on two processors. What serves and searches is left out.
+const MDBOOK: &str = "mdbook";
 
 /// Debian's newest server. Tests start servers of their own from its programs.
 const POSTGRESQL: &str = "postgresql";
@@ -109,7 +117,21 @@ pub(crate) fn install() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let packages: Vec<&str> = missing.iter().map(|p| p.package).collect();
+    let (cargos, packages): (Vec<&str>, Vec<&str>) = missing
+        .iter()
+        .map(|p| p.package)
+        .partition(|package| *package == MDBOOK);
+    if !cargos.is_empty() {
+        run(&mut cargo([
+            "install",
+            MDBOOK,
+            "--locked",
+            "--no-default-features",
+        ]))?;
+    }
+    if packages.is_empty() {
+        return still_missing();
+    }
     let list = packages.join(", ");
     if !Path::new("/etc/debian_version").exists() {
         bail!("--provision knows Debian only: install {list} yourself, and run without it");
@@ -141,7 +163,11 @@ pub(crate) fn install() -> Result<()> {
     if packages.contains(&DOCKER) {
         engine::start()?;
     }
-    match self::missing().first() {
+    still_missing()
+}
+
+fn still_missing() -> Result<()> {
+    match missing().first() {
         Some(still) => bail!("{} was installed and still does not work", still.package),
         None => Ok(()),
     }
