@@ -151,13 +151,15 @@ pub enum PlanRequestError {
     Fault(#[from] FaultConflict),
     /// More faults were to be drawn than can happen together.
     #[error(
-        "{asked} faults cannot be drawn: only {drawn} can happen together in this plan, ask for fewer with --faults random:{drawn}"
+        "{asked} faults cannot be drawn: with seed {seed} only {drawn} can happen together in this plan; ask for fewer, as with --faults random:{drawn} --seed {seed}"
     )]
     NotSoManyFaults {
         /// How many were asked for.
         asked: u32,
-        /// How many there are.
+        /// How many there are, by what was drawn first.
         drawn: u32,
+        /// The seed that they were drawn from.
+        seed: String,
     },
     /// An upgrade that cannot be called off there.
     #[error("the upgrade cannot be called off there: {problem}")]

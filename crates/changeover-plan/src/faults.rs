@@ -72,6 +72,7 @@ fn draw(
             return Err(PlanRequestError::NotSoManyFaults {
                 asked: count,
                 drawn,
+                seed: seed.to_string(),
             });
         }
         // A list of this length fits into memory, and so its length into both.
