@@ -175,6 +175,11 @@ fn largest<const N: usize>(values: [Option<f64>; N]) -> Option<f64> {
     values.into_iter().flatten().max_by(f64::total_cmp)
 }
 
+/// How far equal figures were seen apart: of two, at least as far as these.
+fn varies(spread: &Spread) -> Option<f64> {
+    (spread.values > 1).then(|| spread.range_ms())
+}
+
 fn control_of(runs: &[OneRun]) -> Option<ControlReport> {
     let version = runs.first()?.verdict.path.last()?.clone();
     let figures = gathered(runs, false).into_iter();
@@ -213,8 +218,8 @@ fn repeated(runs: &[OneRun], control: Option<&ControlReport>) -> Vec<FigureRepor
             let measured = values.resolution_ms.zip(against).map(|(a, b)| a + b);
             let noise_ms = largest([
                 measured,
-                spread.noise_ms(),
-                control.and_then(|figure| figure.spread.noise_ms()),
+                varies(&spread),
+                control.and_then(|figure| varies(&figure.spread)),
             ]);
             Some(FigureReport {
                 step,
@@ -382,11 +387,20 @@ mod tests {
     }
 
     #[test]
+    fn two_runs_that_are_far_apart_claim_nothing_between_them() {
+        let runs = [run("1", Pass, 10.0), run("2", Pass, 40.0)];
+        let control = [run("control-1", Pass, 20.0), run("control-2", Pass, 20.0)];
+        let figure = &series(&runs, &control).repeat.unwrap().figures[0];
+        assert_eq!(figure.noise_ms, Some(30.0));
+        assert_eq!(figure.differs_from_control, Some(false));
+    }
+
+    #[test]
     fn without_a_control_nothing_is_said_to_differ_and_without_a_run_nothing_at_all() {
         let verdict = series(&[run("1", Pass, 10.0), run("2", Pass, 11.0)], &[]);
         let figure = &verdict.repeat.unwrap().figures[0];
         assert_eq!(figure.differs_from_control, None);
-        // Two runs say nothing about how much a figure varies; their resolution does.
+        // Two runs vary by less than they were measured with.
         assert_eq!(figure.noise_ms, Some(2.0));
         assert_eq!(verdict.control, None);
         assert!(of_series("s", String::new(), &[], &[run("control-1", Pass, 1.0)]).is_none());

@@ -102,9 +102,14 @@ impl Spread {
         })
     }
 
-    /// How far the values lie apart, if there are [`ENOUGH`] of them to say so.
+    /// How far the values lie apart.
+    pub fn range_ms(&self) -> f64 {
+        self.max_ms - self.min_ms
+    }
+
+    /// The same, if there are [`ENOUGH`] of them to say how much a figure varies.
     pub fn noise_ms(&self) -> Option<f64> {
-        (self.values >= ENOUGH as u64).then_some(self.max_ms - self.min_ms)
+        (self.values >= ENOUGH as u64).then_some(self.range_ms())
     }
 }
 
