@@ -11,6 +11,8 @@ use changeover_model::service::ServiceArgs;
 use changeover_model::target::{self, ContainerTemplate, Instances, Recipe, Target, fill, has};
 use changeover_model::version::PathVersion;
 use changeover_runtime::attached::{self, AttachedRuntime};
+use changeover_runtime::docker::{DockerRuntime, Engine};
+use changeover_runtime::process::ProcessRuntime;
 use changeover_runtime::{Container, InstanceSpec, RestartLoop, Runtime, RuntimeError};
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,13 +33,24 @@ pub async fn endpoints_of(target: &Target) -> Result<Vec<SocketAddr>, RuntimeErr
     }
 }
 
-/// The runtime that instances come from: `processes`, or the endpoints that run already, with `processes` for what
-/// promotes them.
-pub fn runtime_of(endpoints: Vec<SocketAddr>, processes: Arc<dyn Runtime>) -> Arc<dyn Runtime> {
-    match endpoints.is_empty() {
-        true => processes,
-        false => Arc::new(AttachedRuntime::new(endpoints, processes)),
-    }
+/// The runtime that instances of a run come from: containers of the engine, the endpoints that run already, or else
+/// processes of this machine, which do for the former two what is no instance. The run's directory is absolute.
+///
+/// # Errors
+///
+/// When what the runtime keeps in the run's directory cannot be made.
+pub fn runtime_of(
+    engine: Option<Engine>,
+    endpoints: Vec<SocketAddr>,
+    run: &str,
+    run_dir: &Path,
+) -> Result<Arc<dyn Runtime>, RuntimeError> {
+    let processes = Arc::new(ProcessRuntime::new(run, run_dir)?);
+    Ok(match engine {
+        Some(engine) => Arc::new(DockerRuntime::new(engine, run, run_dir, processes)?),
+        None if endpoints.is_empty() => processes,
+        None => Arc::new(AttachedRuntime::new(endpoints, processes)),
+    })
 }
 
 /// What a machine has for instances, and a plan does not say.

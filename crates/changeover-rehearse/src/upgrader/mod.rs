@@ -29,8 +29,7 @@ use changeover_model::plan::Arguments;
 use changeover_model::service::check_services;
 use changeover_model::target::{Examine, Target};
 use changeover_runtime::Runtime;
-use changeover_runtime::docker::{DockerRuntime, Engine};
-use changeover_runtime::process::ProcessRuntime;
+use changeover_runtime::docker::Engine;
 use place::Place;
 use run::{Course, Run};
 use std::collections::BTreeMap;
@@ -132,14 +131,11 @@ impl Upgrader {
         let runtime = match options.runtime {
             Some(runtime) => runtime,
             None => {
-                let processes = Arc::new(ProcessRuntime::new(&name, &run_dir)?);
-                match equipment.containers {
-                    true => {
-                        let engine = Engine::connect().await?;
-                        Arc::new(DockerRuntime::new(engine, &name, &run_dir, processes)?)
-                    }
-                    false => runtime_of(endpoints_of(&target).await?, processes),
-                }
+                let (engine, endpoints) = match equipment.containers {
+                    true => (Some(Engine::connect().await?), Vec::new()),
+                    false => (None, endpoints_of(&target).await?),
+                };
+                runtime_of(engine, endpoints, &name, &run_dir)?
             }
         };
         let store = options.metadata_store.unwrap_or_else(|| {

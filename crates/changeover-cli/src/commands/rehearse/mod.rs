@@ -36,6 +36,7 @@ struct Session<'a> {
     program: String,
     user_checks: Vec<UserCheck>,
     engine: Option<Engine>,
+    endpoints: Vec<SocketAddr>,
     equipment: Equipment,
     view: View,
     signals: Signals,
@@ -93,7 +94,7 @@ async fn rehearse_here(
     let Machine { engine, equipment } =
         machine::prepare(&planned, &args.machine, &store, &program).await?;
     let Planned { plan, known } = planned;
-    endpoints_of(&known.target)
+    let endpoints = endpoints_of(&known.target)
         .await
         .map_err(|e| CliError::cannot_run_here(e.message))?;
     let front_door = front_door(args.listen).await?;
@@ -107,6 +108,7 @@ async fn rehearse_here(
         program,
         user_checks,
         engine,
+        endpoints,
         equipment,
         view: match args.format.format {
             Format::Json => View::Nothing,

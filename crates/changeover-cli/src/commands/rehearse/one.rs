@@ -13,12 +13,9 @@ use changeover_model::verdict::Verdict;
 use changeover_model::workload::{WorkloadKind, bank};
 use changeover_rehearse::clock::Clock;
 use changeover_rehearse::front_door::FrontDoor;
-use changeover_rehearse::launcher::{endpoints_of, runtime_of};
+use changeover_rehearse::launcher::runtime_of;
 use changeover_rehearse::record::{About, Recorder};
 use changeover_rehearse::rehearsal::{Ending, Setup, rehearse};
-use changeover_runtime::Runtime;
-use changeover_runtime::docker::DockerRuntime;
-use changeover_runtime::process::ProcessRuntime;
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
@@ -37,20 +34,9 @@ impl Session<'_> {
         dir.make_logs()?;
         let reproduce = self.save(&plan, dir)?;
         let metadata_store = self.store.clone().for_run(dir.name(), dir.path())?;
-        let endpoints = endpoints_of(&self.target)
-            .await
+        let (engine, endpoints) = (self.engine.clone(), self.endpoints.clone());
+        let instances = runtime_of(engine, endpoints, dir.name(), dir.path())
             .map_err(|e| CliError::cannot_run_here(e.message))?;
-        let process_runtime = ProcessRuntime::new(dir.name(), dir.path())
-            .map_err(|e| CliError::cannot_run_here(e.message))?;
-        let processes: Arc<dyn Runtime> = Arc::new(process_runtime);
-        let instances = match self.engine.clone() {
-            None => runtime_of(endpoints, processes),
-            Some(engine) => {
-                let runtime = DockerRuntime::new(engine, dir.name(), dir.path(), processes)
-                    .map_err(|e| CliError::cannot_run_here(e.message))?;
-                Arc::new(runtime)
-            }
-        };
 
         let cancel = CancellationToken::new();
         let live = Arc::new(OnceLock::new());
