@@ -60,6 +60,17 @@ impl RestartLoop {
     }
 }
 
+/// Which image a container has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageSeen {
+    /// What it was asked for by.
+    pub name: String,
+    /// What the engine knows it by.
+    pub id: String,
+    /// What the registry knows it by that it came from, if any.
+    pub digest: Option<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,15 +102,4 @@ mod tests {
         );
         assert_eq!(end("halting process"), None);
     }
-}
-
-/// Which image a container has.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ImageSeen {
-    /// What it was asked for by.
-    pub name: String,
-    /// What the engine knows it by.
-    pub id: String,
-    /// What the registry knows it by that it came from, if any.
-    pub digest: Option<String>,
 }
