@@ -7,6 +7,7 @@ use crate::supervisor::Supervisor;
 use changeover_model::event::{EventKind, StatusSeen, StopReason};
 use changeover_model::fault::{Action, Fault};
 use changeover_model::status::DeploymentStatus;
+use changeover_runtime::{InstanceSpec, Runtime};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -38,18 +39,11 @@ pub(super) async fn begin(shared: &Arc<Shared>, fault: Fault, spare: Spare) {
 /// Another instance of the new one's generation. It is not started again: whoever goes first has lost.
 async fn rival(shared: &Arc<Shared>, it: Happening, spare: Spare) {
     let Launch { spec, control, .. } = spare.launch;
-    it.event(EventKind::SpawnIntent {
-        command: spec.command.clone(),
-    });
-    let mut rival = match spare.runtime.spawn(spec).await {
+    let mut rival = match spawn(&it, &*spare.runtime, spec).await {
         Ok(rival) => rival,
-        Err(error) => return it.failed(error.message),
+        Err(problem) => return it.failed(problem),
     };
     let pid = rival.pid();
-    it.event(EventKind::SpawnDone { pid });
-    if let Some(image) = rival.image() {
-        it.event(image_seen(image));
-    }
     let answered = timeout(spare.patience, async {
         loop {
             if let StatusSeen::Status(status) = control.api.status().await {
@@ -119,6 +113,25 @@ async fn race(shared: &Arc<Shared>, it: Happening, spare: Spare) {
     }
 }
 
+/// Starts an instance, and says so before and after.
+async fn spawn(
+    it: &Happening,
+    runtime: &dyn Runtime,
+    spec: InstanceSpec,
+) -> Result<Box<dyn changeover_runtime::Instance>, String> {
+    it.event(EventKind::SpawnIntent {
+        command: spec.command.clone(),
+    });
+    let instance = runtime.spawn(spec).await.map_err(|e| e.message)?;
+    it.event(EventKind::SpawnDone {
+        pid: instance.pid(),
+    });
+    if let Some(image) = instance.image() {
+        it.event(image_seen(image));
+    }
+    Ok(instance)
+}
+
 /// Starts an instance, and waits until it is ready to promote.
 async fn ready(shared: &Arc<Shared>, spare: Spare, it: &Happening) -> Result<Running, String> {
     let Spare {
@@ -127,16 +140,7 @@ async fn ready(shared: &Arc<Shared>, spare: Spare, it: &Happening) -> Result<Run
         rules,
         patience,
     } = spare;
-    it.event(EventKind::SpawnIntent {
-        command: launch.spec.command.clone(),
-    });
-    let instance = runtime.spawn(launch.spec).await.map_err(|e| e.message)?;
-    it.event(EventKind::SpawnDone {
-        pid: instance.pid(),
-    });
-    if let Some(image) = instance.image() {
-        it.event(image_seen(image));
-    }
+    let instance = spawn(it, &*runtime, launch.spec).await?;
     let step = it.about.step.unwrap_or(0);
     let recorder = shared.recorder.clone();
     let supervisor = Supervisor::start(
