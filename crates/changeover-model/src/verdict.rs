@@ -276,6 +276,17 @@ pub struct RunReport {
     pub operations: OperationCounts,
 }
 
+impl RunReport {
+    /// Its longest gap of a class, as its fields have it.
+    pub fn longest_gap(&self, class: Class) -> Option<&LongestGap> {
+        match class {
+            Class::Write => self.write_gap.as_ref(),
+            Class::Read => self.read_gap.as_ref(),
+            Class::Connect => self.connect_gap.as_ref(),
+        }
+    }
+}
+
 /// The longest span without a success of a class in a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LongestGap {

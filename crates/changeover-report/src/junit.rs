@@ -4,7 +4,7 @@
 
 use crate::human::{call_offs, came_of, kept, measured, other_reasons};
 use crate::numbers::time;
-use crate::summary;
+use crate::{series, summary};
 use changeover_model::check::{Check, Severity};
 use changeover_model::text::harmless;
 use changeover_model::verdict::{FaultOutcome, Finding, Verdict, VerdictOutcome};
@@ -161,9 +161,7 @@ fn verdict_case(verdict: &Verdict) -> Case {
 
 /// The runs of a series; none of a single run.
 fn run_cases(verdict: &Verdict) -> Vec<Case> {
-    let repeated = verdict.repeat.iter().flat_map(|it| &it.runs);
-    let control = verdict.control.iter().flat_map(|it| &it.runs);
-    let cases = repeated.chain(control).map(|run| {
+    let cases = series::all_runs(verdict).map(|run| {
         let body = run.reasons.join("\n");
         let first = run.reasons.first().cloned().unwrap_or_default();
         Case {

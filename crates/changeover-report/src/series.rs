@@ -48,7 +48,7 @@ pub(crate) const FIGURE_HEADER: [&str; 9] = [
 const GAPS: [Class; 3] = [Class::Write, Class::Read, Class::Connect];
 
 /// Runs, and those of the control.
-fn all_runs(verdict: &Verdict) -> impl Iterator<Item = &RunReport> {
+pub(crate) fn all_runs(verdict: &Verdict) -> impl Iterator<Item = &RunReport> {
     let repeated = verdict.repeat.iter().flat_map(|repeat| &repeat.runs);
     let control = verdict.control.iter().flat_map(|control| &control.runs);
     repeated.chain(control)
@@ -80,23 +80,15 @@ pub(crate) fn how_often(verdict: &Verdict) -> String {
     }
 }
 
-fn gap_of(run: &RunReport, class: Class) -> Option<&LongestGap> {
-    match class {
-        Class::Write => run.write_gap.as_ref(),
-        Class::Read => run.read_gap.as_ref(),
-        Class::Connect => run.connect_gap.as_ref(),
-    }
-}
-
 /// The longest gap of a class in any of the runs, and that run.
 pub(crate) fn longest_gap(verdict: &Verdict, class: Class) -> Option<(&RunReport, &LongestGap)> {
     let runs = verdict.repeat.iter().flat_map(|repeat| &repeat.runs);
-    runs.filter_map(|run| Some((run, gap_of(run, class)?)))
+    runs.filter_map(|run| Some((run, run.longest_gap(class)?)))
         .max_by(|a, b| a.1.ms.total_cmp(&b.1.ms))
 }
 
 fn spread_of(runs: &[RunReport], class: Class) -> Option<Spread> {
-    let gaps = runs.iter().filter_map(|run| gap_of(run, class));
+    let gaps = runs.iter().filter_map(|run| run.longest_gap(class));
     Spread::of(&gaps.map(|gap| gap.ms).collect::<Vec<_>>())
 }
 
@@ -149,7 +141,7 @@ pub(crate) fn run_rows(verdict: &Verdict) -> Vec<[String; RUN_HEADER.len()]> {
     let decides = verdict.repeat.as_ref().map(|repeat| &repeat.decides);
     let rows = all_runs(verdict).map(|run| {
         let gap = |class| {
-            gap_of(run, class).map_or("–".to_owned(), |gap| {
+            run.longest_gap(class).map_or("–".to_owned(), |gap| {
                 format!("{:.1} ±{:.1}", gap.ms, gap.resolution_ms)
             })
         };

@@ -74,14 +74,7 @@ fn wanted(run: &PastRun, filter: &RunsFilter) -> bool {
 
 /// The longest gap of a class; of a series the longest of all runs.
 fn longest(verdict: &Verdict, class: Class) -> Option<f64> {
-    let of_run = |run: &RunReport| {
-        let gap = match class {
-            Class::Write => &run.write_gap,
-            Class::Read => &run.read_gap,
-            Class::Connect => &run.connect_gap,
-        };
-        gap.as_ref().map(|gap| gap.ms)
-    };
+    let of_run = |run: &RunReport| run.longest_gap(class).map(|gap| gap.ms);
     match &verdict.repeat {
         Some(repeat) => repeat.runs.iter().filter_map(of_run).max_by(f64::total_cmp),
         None => {
