@@ -8,7 +8,7 @@ use crate::summary;
 use changeover_model::figure::{ENOUGH, Figure, Spread, figures};
 use changeover_model::format::Kind;
 use changeover_model::text::harmless;
-use changeover_model::verdict::Verdict;
+use changeover_model::verdict::{FigureReport, Verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -54,12 +54,12 @@ pub fn compare(a: &Verdict, b: &Verdict, others: &[Verdict]) -> Comparison {
             let b = of_b.get(name)?;
             let noise_ms = noise(name, a, b, &others);
             Some(Difference {
-                hop: a.figure.hop.clone(),
-                what: a.figure.what.clone(),
-                a_ms: a.figure.ms,
-                b_ms: b.figure.ms,
+                hop: name.0.clone(),
+                what: name.1.clone(),
+                a_ms: a.ms,
+                b_ms: b.ms,
                 noise_ms,
-                exceeds_noise: noise_ms.map(|noise| (a.figure.ms - b.figure.ms).abs() > noise),
+                exceeds_noise: noise_ms.map(|noise| (a.ms - b.ms).abs() > noise),
             })
         })
         .collect();
@@ -77,48 +77,45 @@ type Name = (String, String);
 
 /// A figure, and how much it is known to vary by itself.
 struct Known {
-    figure: Figure,
+    ms: f64,
+    resolution_ms: Option<f64>,
     noise_ms: Option<f64>,
 }
 
 /// The figures of a verdict, of a series their medians; of hops that are the same the first.
 fn by_name(verdict: &Verdict) -> BTreeMap<Name, Known> {
-    let known: Vec<Known> = match &verdict.repeat {
-        None => figures(verdict)
-            .into_iter()
-            .map(|figure| Known {
-                figure,
-                noise_ms: None,
-            })
-            .collect(),
-        Some(repeat) => repeat
-            .figures
-            .iter()
-            .map(|report| Known {
-                figure: Figure {
-                    step: report.step.unwrap_or_default(),
-                    hop: report.hop.clone(),
-                    what: report.what.clone(),
-                    ms: report.spread.median_ms,
-                    resolution_ms: report.resolution_ms,
-                },
-                noise_ms: report.noise_ms,
-            })
-            .collect(),
+    let of_one = |figure: Figure| {
+        let known = Known {
+            ms: figure.ms,
+            resolution_ms: figure.resolution_ms,
+            noise_ms: None,
+        };
+        ((figure.hop, figure.what), known)
+    };
+    let of_several = |report: &FigureReport| {
+        let known = Known {
+            ms: report.spread.median_ms,
+            resolution_ms: report.resolution_ms,
+            noise_ms: report.noise_ms,
+        };
+        ((report.hop.clone(), report.what.clone()), known)
+    };
+    let known: Vec<(Name, Known)> = match &verdict.repeat {
+        None => figures(verdict).into_iter().map(of_one).collect(),
+        Some(repeat) => repeat.figures.iter().map(of_several).collect(),
     };
     let mut out = BTreeMap::new();
-    for one in known {
-        out.entry((one.figure.hop.clone(), one.figure.what.clone()))
-            .or_insert(one);
+    for (name, one) in known {
+        out.entry(name).or_insert(one);
     }
     out
 }
 
 fn noise(name: &Name, a: &Known, b: &Known, others: &[BTreeMap<Name, Known>]) -> Option<f64> {
-    let resolutions = a.figure.resolution_ms.zip(b.figure.resolution_ms);
+    let resolutions = a.resolution_ms.zip(b.resolution_ms);
     let values: Vec<f64> = others
         .iter()
-        .filter_map(|other| Some(other.get(name)?.figure.ms))
+        .filter_map(|other| Some(other.get(name)?.ms))
         .collect();
     let known = [
         resolutions.map(|(a, b)| a + b),
