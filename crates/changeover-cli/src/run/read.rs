@@ -97,11 +97,16 @@ impl StoredRun {
             return Ok((self.judge_probe(&probe, &name, Tail::Cut)?, Tail::Cut));
         }
         let plan = self.plan()?;
-        let reproduce = format!(
+        let verdict = self.judge(&plan, &name, self.reproduce(), Tail::Cut)?;
+        Ok((verdict, Tail::Cut))
+    }
+
+    /// The command that runs its plan again, as far as its directory tells.
+    pub(super) fn reproduce(&self) -> String {
+        format!(
             "changeover rehearse --plan {}",
             self.file("plan.json").display()
-        );
-        Ok((self.judge(&plan, &name, reproduce, Tail::Cut)?, Tail::Cut))
+        )
     }
 
     /// The name of the run's directory.

@@ -207,7 +207,8 @@ impl StoredSeries {
             "{} has no verdict.json: the series was ended before its verdict, which is given now of the runs there are",
             self.path.display()
         ));
-        let plan = self.itself().plan()?;
+        let itself = self.itself();
+        let plan = itself.plan()?;
         let of = |names: Vec<String>| {
             names
                 .into_iter()
@@ -219,12 +220,8 @@ impl StoredSeries {
                 })
                 .collect::<Result<Vec<_>, CliError>>()
         };
-        let reproduce = format!(
-            "changeover rehearse --plan {}",
-            self.path.join("plan.json").display()
-        );
         let (runs, control) = (of(plan.run_names())?, of(plan.control_names())?);
-        let verdict = self.judge(&self.itself().name(), reproduce, &runs, &control)?;
+        let verdict = self.judge(&itself.name(), itself.reproduce(), &runs, &control)?;
         Ok((verdict, Tail::Cut))
     }
 }
