@@ -1,6 +1,6 @@
 //! What is left on the engine when the harness is interrupted or killed.
 
-use crate::engine::{Rehearsal, changeover, engine_with_images};
+use crate::engine::{BUDGETS, Rehearsal, changeover, engine_with_images};
 use changeover_model::Verdict;
 use changeover_model::check::Check;
 use changeover_model::event::EventKind;
@@ -94,16 +94,8 @@ fn rehearses_and_is_killed_at_any_moment_and_leaves_what_can_be_removed_and_read
     let long = ["--runtime", "docker", "--probe-interval", "100ms"];
     let mut beside = Rehearsal::start(&long, &[]);
     beside.until("the load beside ran", runs);
-    // No machine exceeds these budgets. A gap that is proven fails a run that was killed as well.
-    let doomed = [
-        "--verbose",
-        "--max-write-gap",
-        "1m",
-        "--max-read-gap",
-        "1m",
-        "--max-connect-gap",
-        "1m",
-    ];
+    // A gap that is proven fails a run that was killed as well.
+    let doomed = [&ARGUMENTS[..], &["--verbose"], &BUDGETS].concat();
     let mut killed = 0;
     for n in 0..kills {
         if beside.child().try_wait().unwrap().is_some() {
@@ -111,7 +103,7 @@ fn rehearses_and_is_killed_at_any_moment_and_leaves_what_can_be_removed_and_read
             beside.until("the load beside ran", runs);
         }
         let lines = moment(n);
-        let mut run = Rehearsal::start(&[&ARGUMENTS[..], &doomed].concat(), &[]);
+        let mut run = Rehearsal::start(&doomed, &[]);
         if !run.kill_after(lines) {
             continue;
         }

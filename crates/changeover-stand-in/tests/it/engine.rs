@@ -18,6 +18,16 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// The versions that the stand-in plays here.
 pub(crate) const VERSIONS: [&str; 4] = ["v0.147.20", "v26.0.0", "v26.10.0", "v26.22.0"];
 
+/// Budgets that no machine exceeds, for tests that look at what happens and not at how fast.
+pub(crate) const BUDGETS: [&str; 6] = [
+    "--max-write-gap",
+    "1m",
+    "--max-read-gap",
+    "1m",
+    "--max-connect-gap",
+    "1m",
+];
+
 /// Whether there is an engine. Without one a test is skipped, and says so; where everything was installed, it fails.
 pub(crate) fn engine() -> bool {
     match block_on(Engine::connect()) {

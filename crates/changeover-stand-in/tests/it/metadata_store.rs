@@ -82,6 +82,20 @@ impl Guarded {
     }
 }
 
+/// A server, and the programs of the versions; `None` where there is no PostgreSQL.
+fn beside_processes() -> Option<(Guarded, tempfile::TempDir)> {
+    Some((Guarded::start("127.0.0.1")?, programs(&VERSIONS)))
+}
+
+/// A server that containers reach, and its address for them; `None` where there is no engine or no PostgreSQL.
+fn beside_containers() -> Option<(Guarded, String)> {
+    if !engine_with_images() {
+        return None;
+    }
+    let bridge = bridge();
+    Some((Guarded::start(&bridge)?, bridge))
+}
+
 fn on_processes<'a>(directory: &'a str, store: &'a str) -> Vec<&'a str> {
     vec![
         "--target",
@@ -143,10 +157,9 @@ fn shows_nothing(run: &Rehearsal, output: &std::process::Output) {
 
 #[test]
 fn rehearses_materialize_from_binaries_in_a_database_of_a_server_of_the_callers() {
-    let Some(server) = Guarded::start("127.0.0.1") else {
+    let Some((server, programs)) = beside_processes() else {
         return;
     };
-    let programs = programs(&VERSIONS);
     let directory = programs.path().to_string_lossy().into_owned();
     let store = server.store("upgrader", "127.0.0.1");
     let blob = programs.path().join("blob-SECRET");
@@ -182,10 +195,9 @@ fn rehearses_materialize_from_binaries_in_a_database_of_a_server_of_the_callers(
 
 #[test]
 fn rehearses_materialize_until_it_is_killed_and_cleanup_drops_the_database() {
-    let Some(server) = Guarded::start("127.0.0.1") else {
+    let Some((server, programs)) = beside_processes() else {
         return;
     };
-    let programs = programs(&VERSIONS);
     let directory = programs.path().to_string_lossy().into_owned();
     let store = server.store("upgrader", "127.0.0.1");
     // Somebody else's, which has nothing to do with it.
@@ -215,11 +227,7 @@ fn rehearses_materialize_until_it_is_killed_and_cleanup_drops_the_database() {
 
 #[test]
 fn rehearses_materialize_in_containers_in_a_database_that_they_reach() {
-    if !engine_with_images() {
-        return;
-    }
-    let bridge = bridge();
-    let Some(server) = Guarded::start(&bridge) else {
+    let Some((server, bridge)) = beside_containers() else {
         return;
     };
     let store = server.store("upgrader", &bridge);
@@ -297,10 +305,9 @@ fn refused(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn a_server_that_cannot_be_used_for_materialize_is_refused_in_a_sentence() {
-    let Some(server) = Guarded::start("127.0.0.1") else {
+    let Some((server, programs)) = beside_processes() else {
         return;
     };
-    let programs = programs(&VERSIONS);
     let directory = programs.path().to_string_lossy().into_owned();
     let port = server.server.port();
     let good = server.store("upgrader", "127.0.0.1");
@@ -348,10 +355,9 @@ fn a_server_that_cannot_be_used_for_materialize_is_refused_in_a_sentence() {
 
 #[test]
 fn rehearses_materialize_over_a_store_of_a_newer_release_and_fails_with_its_words() {
-    let Some(server) = Guarded::start("127.0.0.1") else {
+    let Some((server, programs)) = beside_processes() else {
         return;
     };
-    let programs = programs(&VERSIONS);
     let directory = programs.path().to_string_lossy().into_owned();
     let store = server.store("upgrader", "127.0.0.1");
     let mut arguments = on_processes(&directory, &store);
@@ -368,11 +374,7 @@ fn rehearses_materialize_over_a_store_of_a_newer_release_and_fails_with_its_word
 
 #[test]
 fn rehearses_in_containers_on_data_that_older_releases_made_as_processes() {
-    if !engine_with_images() {
-        return;
-    }
-    let bridge = bridge();
-    let Some(server) = Guarded::start(&bridge) else {
+    let Some((server, bridge)) = beside_containers() else {
         return;
     };
     server.sql("GRANT CREATE ON DATABASE postgres TO humble");
@@ -409,11 +411,7 @@ fn rehearses_in_containers_on_data_that_older_releases_made_as_processes() {
 
 #[test]
 fn rehearses_in_containers_over_a_store_of_a_newer_release_and_says_so() {
-    if !engine_with_images() {
-        return;
-    }
-    let bridge = bridge();
-    let Some(server) = Guarded::start(&bridge) else {
+    let Some((server, bridge)) = beside_containers() else {
         return;
     };
     server.sql("GRANT CREATE ON DATABASE postgres TO humble");
@@ -462,11 +460,7 @@ fn rehearses_in_containers_over_a_store_of_a_newer_release_and_says_so() {
 
 #[test]
 fn a_wrong_password_is_a_sentence_in_front_of_containers() {
-    if !engine_with_images() {
-        return;
-    }
-    let bridge = bridge();
-    let Some(server) = Guarded::start(&bridge) else {
+    let Some((server, bridge)) = beside_containers() else {
         return;
     };
     let port = server.server.port();

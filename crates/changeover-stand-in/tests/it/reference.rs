@@ -1,6 +1,6 @@
 //! The reference database in containers.
 
-use crate::engine::{Rehearsal, engine_with_images};
+use crate::engine::{BUDGETS, Rehearsal, engine_with_images};
 use changeover_model::event::EventKind;
 use changeover_model::verdict::FaultOutcome;
 use changeover_stand_in::images;
@@ -78,33 +78,31 @@ fn rehearses_faults_on_containers_with_evidence() {
     }
     let mut run = Rehearsal::start(
         &[
-            "--runtime",
-            "docker",
-            "--metadata-store",
-            "postgres",
-            "--metadata-store-image",
-            images::POSTGRES,
-            "--versions",
-            "v0.2.0,v0.3.0",
-            "--rate",
-            "50",
-            "--probe-interval",
-            "50ms",
-            "--max-write-gap",
-            "1m",
-            "--max-read-gap",
-            "1m",
-            "--max-connect-gap",
-            "1m",
-            "--fault",
-            "metadata-store:kill@booting",
-            "--fault",
-            "new:kill@ready",
-            "--fault",
-            "old:pause:500ms@catching-up",
-            "--fault",
-            "new:restart@serving",
-        ],
+            &[
+                "--runtime",
+                "docker",
+                "--metadata-store",
+                "postgres",
+                "--metadata-store-image",
+                images::POSTGRES,
+                "--versions",
+                "v0.2.0,v0.3.0",
+                "--rate",
+                "50",
+                "--probe-interval",
+                "50ms",
+                "--fault",
+                "metadata-store:kill@booting",
+                "--fault",
+                "new:kill@ready",
+                "--fault",
+                "old:pause:500ms@catching-up",
+                "--fault",
+                "new:restart@serving",
+            ][..],
+            &BUDGETS,
+        ]
+        .concat(),
         &[],
     );
     let verdict = run.pass();
@@ -122,23 +120,21 @@ fn rehearses_an_upgrade_in_containers_that_is_called_off_and_nobody_notices() {
     }
     let mut run = Rehearsal::start(
         &[
-            "--runtime",
-            "docker",
-            "--versions",
-            "v0.5.0,v0.6.0",
-            "--rate",
-            "50",
-            "--probe-interval",
-            "50ms",
-            "--max-write-gap",
-            "1m",
-            "--max-read-gap",
-            "1m",
-            "--max-connect-gap",
-            "1m",
-            "--abort-at",
-            "ready",
-        ],
+            &[
+                "--runtime",
+                "docker",
+                "--versions",
+                "v0.5.0,v0.6.0",
+                "--rate",
+                "50",
+                "--probe-interval",
+                "50ms",
+                "--abort-at",
+                "ready",
+            ][..],
+            &BUDGETS,
+        ]
+        .concat(),
         &[],
     );
     let verdict = run.pass();
