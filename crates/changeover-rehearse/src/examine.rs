@@ -3,7 +3,7 @@
 //! It looks and records. Whether an answer is right is the judge's to say.
 
 use crate::client::{Client, ClientError};
-use crate::leader_api::LeaderApi;
+use crate::leader_api::{Answer, LeaderApi};
 use crate::record::{About, Recorder};
 use crate::surroundings::{ClientSide, client_addr};
 use changeover_model::event::{EventKind, Examination, PromoteResult, StatusSeen};
@@ -45,20 +45,23 @@ impl Examiner {
             return None;
         }
         let began = Instant::now();
-        let (found, result) = api.answer_to_promotion().await;
+        let (answer, result) = api.answer_to_promotion().await;
         let doubt = match &result {
             PromoteResult::Acknowledged => Some(format!(
                 "it may have become ready since it said Initializing, at most {} ms before",
                 asked.elapsed().as_millis()
             )),
-            _ => unanswered(&found),
+            _ => unanswered(&answer),
         };
         let expected = format!("400 {body}");
         self.tell(
             new,
             Examination::EarlyPromotion,
             expected,
-            Found { found, doubt },
+            Found {
+                found: answer.text,
+                doubt,
+            },
             began,
         );
         result.may_be_taken().then_some(result)
@@ -70,14 +73,17 @@ impl Examiner {
             return;
         };
         let began = Instant::now();
-        let (found, _) = LeaderApi::new(leader.http_addr).answer_to_promotion().await;
-        let doubt = unanswered(&found);
+        let (answer, _) = LeaderApi::new(leader.http_addr).answer_to_promotion().await;
+        let doubt = unanswered(&answer);
         let expected = format!("200 {body}");
         self.tell(
             leader,
             Examination::SecondPromotion,
             expected,
-            Found { found, doubt },
+            Found {
+                found: answer.text,
+                doubt,
+            },
             began,
         );
     }
@@ -187,10 +193,9 @@ impl From<ClientError> for Found {
     }
 }
 
-/// Why an exchange with the leader API proves nothing: an answer has a code, and comes first.
-fn unanswered(found: &str) -> Option<String> {
-    let answered = found.starts_with(|c: char| c.is_ascii_digit());
-    (!answered).then(|| NOBODY.to_owned())
+/// Why an exchange with the leader API proves nothing.
+fn unanswered(answer: &Answer) -> Option<String> {
+    (!answer.is_one).then(|| NOBODY.to_owned())
 }
 
 /// The doubt about what nobody answered.

@@ -139,9 +139,7 @@ impl LeaderApi {
 
     /// Sends the promotion, once.
     pub async fn promote(&self) -> PromoteResult {
-        let Promotion { method, url, own } = &self.promotion;
-        let exchange = exchange(method, url);
-        read_exchange(&timeout(self.promote_deadline, exchange).await, *own)
+        self.answer_to_promotion().await.1
     }
 }
 
@@ -161,36 +159,47 @@ fn read_exchange(exchanged: &Exchanged, own: bool) -> PromoteResult {
     }
 }
 
-/// What an exchange says, as text.
-fn words_of(exchanged: Exchanged) -> String {
-    match exchanged {
-        Ok(Ok((code, body))) => {
-            format!("{} {}", code.as_u16(), String::from_utf8_lossy(&body))
-        }
-        Ok(Err(Failure::Refused)) => "connection refused".to_owned(),
-        Ok(Err(Failure::Died)) => "the connection died".to_owned(),
-        Ok(Err(Failure::Nonsense(text))) => text,
-        Err(_) => "no answer".to_owned(),
+/// What an exchange says.
+pub(crate) struct Answer {
+    /// The code and the text, or what kept an answer from coming.
+    pub(crate) text: String,
+    /// Whether there was an answer. Without one the call may have gone nowhere.
+    pub(crate) is_one: bool,
+}
+
+impl From<Exchanged> for Answer {
+    fn from(exchanged: Exchanged) -> Self {
+        let is_one = matches!(exchanged, Ok(Ok(_)));
+        let text = match exchanged {
+            Ok(Ok((code, body))) => {
+                format!("{} {}", code.as_u16(), String::from_utf8_lossy(&body))
+            }
+            Ok(Err(Failure::Refused)) => "connection refused".to_owned(),
+            Ok(Err(Failure::Died)) => "the connection died".to_owned(),
+            Ok(Err(Failure::Nonsense(text))) => text,
+            Err(_) => "no answer".to_owned(),
+        };
+        Answer { text, is_one }
     }
 }
 
 impl LeaderApi {
-    /// Sends the promotion to see what is answered: the code and the text, or what kept an answer from coming; and what
-    /// that would mean of a promotion.
-    pub(crate) async fn answer_to_promotion(&self) -> (String, PromoteResult) {
+    /// Sends the promotion, once, to see what is answered, and what that means of a promotion.
+    pub(crate) async fn answer_to_promotion(&self) -> (Answer, PromoteResult) {
         let Promotion { method, url, own } = &self.promotion;
         let exchanged = timeout(self.promote_deadline, exchange(method, url)).await;
         let result = read_exchange(&exchanged, *own);
-        (words_of(exchanged), result)
+        (exchanged.into(), result)
     }
 
     /// Asks not to wait for the catch-up any longer, to see what is answered.
-    pub(crate) async fn answer_to_skip_catchup(&self) -> String {
+    pub(crate) async fn answer_to_skip_catchup(&self) -> Answer {
         let url = HttpUrl {
             path: "/api/leader/skip-catchup".to_owned(),
             ..self.status.clone()
         };
-        words_of(timeout(self.promote_deadline, exchange("POST", &url)).await)
+        let exchange = exchange("POST", &url);
+        timeout(self.promote_deadline, exchange).await.into()
     }
 }
 

@@ -15,10 +15,6 @@ pub(super) async fn call(shared: &Arc<Shared>, fault: Fault, instance: Instance)
         _ => ("promote", api.answer_to_promotion().await.0),
     };
     let after = api.status().await.to_string();
-    // An answer has a code; without one the call went nowhere.
-    let answered = answer.starts_with(|c: char| c.is_ascii_digit());
-    it.done(
-        after,
-        answered.then(|| format!("{asked} was answered {}", answer.trim())),
-    );
+    let evidence = || format!("{asked} was answered {}", answer.text.trim());
+    it.done(after, answer.is_one.then(evidence));
 }
